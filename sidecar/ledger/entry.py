@@ -1,0 +1,74 @@
+"""A request as the ledger keeps it: what is known when it goes out, and what is known when it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sidecar.metering.reading import Reading
+
+
+class Kind(StrEnum):
+    """What a request is for.  Only `inference` counts in reports."""
+
+    INFERENCE = "inference"
+    COUNT = "count"
+    OTHER = "other"
+
+
+class Ending(StrEnum):
+    """How the connections ended, whatever the reply said."""
+
+    CLEAN = "clean"                  # the gateway's reply came to the end of its HTTP message
+    CUT = "cut"                      # the gateway broke off, before or in its reply
+    CLIENT_GONE = "client_gone"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"      # no connection was made
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Known when the request goes out.  `id` is a UUIDv7 as text, `started_at` seconds since the epoch."""
+
+    id: str
+    instance: str
+    started_at: float
+    kind: Kind
+    session: str
+    run: str | None
+    agent: str | None
+    parent_agent: str | None
+    gateway: str
+    tags: tuple[str, ...]
+    project: str | None
+    repo: str | None
+    branch: str | None
+    client: str | None
+    method: str
+    path: str
+    model_requested: str | None
+    model_sent: str | None
+    stream: bool | None
+    billing: str
+    retry_count: int | None
+    price_provider: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Known when it has ended.  `own_error` is a code of section 6 if the sidecar itself answered; `status` what the client got
+    from the gateway, None if the gateway sent none.  Times in milliseconds."""
+
+    id: str
+    finished_at: float
+    ending: Ending
+    status: int | None
+    own_error: str | None
+    bytes_in: int
+    bytes_out: int
+    first_byte_ms: float | None
+    duration_ms: float
+    request_id: str | None = None
+    cache_status: str | None = None
+    header_cost_usd: float | None = None
+    reading: Reading = field(default_factory=Reading)

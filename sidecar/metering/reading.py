@@ -1,0 +1,49 @@
+"""What the meter made of one reply.  Unknown is None, never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class UsageSource(StrEnum):
+    """Where the numbers come from: the reply's last word, only its first, or nowhere."""
+
+    FINAL = "final"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one exchange as the gateway reported them.  The parts never overlap; `thinking` alone is a part of `output`."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    thinking: int | None = None
+    web_search_requests: int | None = None
+    web_fetch_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`finished`: the reply said what its protocol says last.  `failed`: an error event or envelope, or neither JSON nor SSE
+    where a message was due; `error_type` then says which.  `iterations` is JSON text.  `gave_up` says why metering stopped early."""
+
+    usage: Usage = field(default_factory=Usage)
+    usage_source: UsageSource = UsageSource.NONE
+    model: str | None = None
+    message_id: str | None = None
+    stop_reason: str | None = None
+    error_type: str | None = None
+    iterations: str | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    reported_cost_usd: float | None = None
+    finished: bool = False
+    failed: bool = False
+    gave_up: str | None = None
