@@ -19,11 +19,11 @@ class Kind(StrEnum):
 class Ending(StrEnum):
     """How the connections ended, whatever the reply said."""
 
-    CLEAN = "clean"                  # the gateway's reply came to the end of its HTTP message
-    CUT = "cut"                      # the gateway broke off, before or in its reply
+    CLEAN = "clean"  # the gateway's reply came to the end of its HTTP message
+    CUT = "cut"  # the gateway broke off, before or in its reply
     CLIENT_GONE = "client_gone"
     TIMEOUT = "timeout"
-    UNREACHABLE = "unreachable"      # no connection was made
+    UNREACHABLE = "unreachable"  # no connection was made
 
 
 @dataclass(frozen=True, slots=True)

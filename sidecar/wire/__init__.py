@@ -1,1 +1,1 @@
-"""."""
+"""Bytes and text, nothing else: no socket, file, clock or log is touched here."""

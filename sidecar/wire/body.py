@@ -1,0 +1,140 @@
+"""Request bodies: read the few top-level fields the sidecar needs, and replace one JSON string without touching another byte.
+
+Nothing here decodes and writes again.  A body is walked once with a validating parser which yields the extent of each top-level
+value; a body that is not one valid JSON object (RFC 8259, UTF-8) has no fields for us and passes as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: name, start and end of its value in the body
+Extent: TypeAlias = tuple[str, int, int]
+
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SPACE = re.compile(rb"[ \t\n\r]*")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What one request body says of itself.  `model_extent` is where its model string stands, None if it cannot be replaced."""
+
+    model: str | None = None
+    stream: bool | None = None
+    user_id: str | None = None
+    model_extent: tuple[int, int] | None = None
+
+
+def peek(body: bytes) -> Peek:
+    """Read `model`, `stream` and `metadata.user_id`.  Anything that is not one valid JSON object gives an empty `Peek`."""
+    extents = top_level(body)
+    if extents is None:
+        return Peek()
+    models = [(start, end) for name, start, end in extents if name == "model"]
+    values = {name: body[start:end] for name, start, end in extents if name in {"model", "stream", "metadata"}}
+    model = _decoded(values.get("model"))
+    metadata = _decoded(values.get("metadata"))
+    user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
+    stream = _decoded(values.get("stream"))
+    return Peek(
+        model=model if isinstance(model, str) else None,
+        stream=stream if isinstance(stream, bool) else None,
+        user_id=user_id if isinstance(user_id, str) else None,
+        model_extent=models[0] if len(models) == 1 and isinstance(model, str) else None,
+    )
+
+
+def splice(body: bytes, extent: tuple[int, int], model: str) -> bytes:
+    """`body` with the JSON string at `extent` replaced by `model`; every other byte stays."""
+    start, end = extent
+    return b"".join((body[:start], json.dumps(model, ensure_ascii=False).encode(), body[end:]))
+
+
+def top_level(body: bytes) -> list[Extent] | None:
+    """Each member of the one JSON object that `body` is, in order, repeated names included; None if it is anything else."""
+    try:
+        body.decode()
+        return list(_walk_fast(body))
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        pass
+    # Repeated names, and lone surrogates, which are valid JSON and which JSON.stringify writes: rare, so five times slower is fine.
+    try:
+        body.decode()
+        return list(_walk_exactly(body))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _walk_fast(body: bytes) -> Iterator[Extent]:
+    """Let C validate and measure every value, then step from member to member.  ValueError where that cannot tell (repeated names)."""
+    at = _after(body, 0, b"{")
+    for index, (name, value) in enumerate(_RAW.decode(body).items()):
+        if index:
+            at = _after(body, at, b",")
+        key = _STRING.match(body, at)
+        if key is None or json.loads(key[0]) != name:
+            raise ValueError
+        start = _after(body, key.end(), b":")
+        end = start + len(raw := bytes(value))
+        if body[start:end] != raw:
+            raise ValueError
+        yield name, start, end
+        at = _SPACE.match(body, end).end()  # type: ignore[union-attr]  # it matches everywhere
+    _after(body, at, b"}")
+
+
+def _walk_exactly(body: bytes) -> Iterator[Extent]:
+    # As latin-1 every byte is one character, so that offsets in the text are offsets in the body; JSON's own signs are all ASCII.
+    text = body.decode("latin-1")
+    decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+    at = _after(body, 0, b"{")
+    if body[at : at + 1] == b"}":
+        at += 1
+    else:
+        while True:
+            key, after_key = decode(text, at)
+            if not isinstance(key, str):
+                raise ValueError
+            start = _after(body, after_key, b":")
+            _, end = decode(text, start)
+            yield key, start, end
+            at = _SPACE.match(body, end).end()  # type: ignore[union-attr]  # it matches everywhere
+            if body[at : at + 1] != b",":
+                break
+            at = _after(body, at, b",")
+        if body[at : at + 1] != b"}":
+            raise ValueError
+        at += 1
+    if _SPACE.fullmatch(body, at) is None:
+        raise ValueError
+
+
+def _after(body: bytes, at: int, sign: bytes) -> int:
+    """The offset of the first thing after `sign`, which has to stand at `at`, white space around it allowed."""
+    at = _SPACE.match(body, at).end()  # type: ignore[union-attr]  # it matches everywhere
+    if body[at : at + 1] != sign:
+        raise ValueError
+    return _SPACE.match(body, at + 1).end()  # type: ignore[union-attr]
+
+
+def _decoded(value: bytes | None) -> object:
+    if value is None:
+        return None
+    try:
+        decoded: object = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return decoded
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)

@@ -1,0 +1,52 @@
+"""Request targets as text: what is asked for, and the address at the gateway.  Nothing is decoded, quoted or normalised."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from sidecar.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# RFC 9112 section 3.2.1 wants visible ASCII; agents were seen to send nothing else, and gateways refuse the rest.
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`path` begins with a slash; `query` holds its question mark, or is empty."""
+
+    path: str
+    query: str = ""
+
+    @classmethod
+    def parse(cls, raw: str) -> Target:
+        """The origin-form target of a request line; anything else is refused.
+
+        An absolute-form target (`http://elsewhere/…`) would name another host than the one that was asked, and a fragment never
+        travels.
+        """
+        if not raw.startswith("/"):
+            raise Refusal("bad_request", f"the request target {_shown(raw)} is not a path", "send requests to /… of the base URL")
+        if "#" in raw or not _VISIBLE.fullmatch(raw):
+            raise Refusal("bad_request", f"the request target {_shown(raw)} holds a character that has to be percent-encoded")
+        path, mark, query = raw.partition("?")
+        return cls(path, mark + query)
+
+    @property
+    def climbs(self) -> bool:
+        """True if a server that normalises could read `path` as another one: dot segments or backslashes, encoded ones too."""
+        decoded = unquote(unquote(self.path)).replace("\\", "/")
+        return "\\" in unquote(self.path) or any(part in {".", ".."} for part in decoded.split("/"))
+
+    def at(self, base_url: str, paths: Mapping[str, str]) -> str:
+        """The address at the gateway: base, mapped path, query as it came."""
+        return base_url + paths.get(self.path, self.path) + self.query
+
+
+def _shown(raw: str) -> str:
+    return repr(raw if len(raw) <= 80 else raw[:80] + "…")
