@@ -1,0 +1,126 @@
+"""What one request to the Messages API asks of the stand-in.  Pure: a body's bytes in, an `Ask` out.
+
+Tokens are made up but fixed by the request, so that a test can say beforehand what the ledger must hold: four characters of compact
+JSON are one token.  The cache is made up in the same way, with no memory: a request that marks anything with `cache_control` writes
+its tools and system prompt to the cache on its first turn and reads them on every later one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+Json = dict[str, object]
+
+_TOOL_WANTED = re.compile(r"use tool (\w+) (?=\{)")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    name: str
+    input: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Tokens of the input.  The parts never overlap."""
+
+    fresh: int
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.fresh + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """`text` is what the user said last, without what a client wraps around it; `calls` are the tools to use now.
+
+    `tool_results` is None unless the request brings some.
+    """
+
+    model: str
+    stream: bool
+    thinks: bool
+    text: str
+    tool_results: str | None
+    calls: tuple[ToolCall, ...]
+    prompt: Prompt
+
+
+def read(body: bytes) -> Ask:
+    """ValueError for what is no Messages request; its text is the error message."""
+    request = json.loads(body)
+    fields = request if isinstance(request, dict) else {}
+    model, messages = fields.get("model"), _objects(fields.get("messages"))
+    if not isinstance(model, str):
+        raise ValueError("model: Field required")
+    if not messages:
+        raise ValueError("messages: Field required")
+    blocks = _blocks(messages[-1])
+    results = [_text(block.get("content")) for block in blocks if block.get("type") == "tool_result"]
+    said = [
+        text for block in blocks if block.get("type") == "text" and not (text := str(block.get("text"))).startswith("<system-reminder>")
+    ]
+    text = said[-1].strip() if said and not results else ""
+    thinking = fields.get("thinking")
+    return Ask(
+        model=model,
+        stream=fields.get("stream") is True,
+        thinks=isinstance(thinking, dict) and thinking.get("type") != "disabled",
+        text=text,
+        tool_results="\n".join(results) if results else None,
+        calls=_calls(text, {str(tool.get("name")) for tool in _objects(fields.get("tools"))}),
+        prompt=_prompt(fields, messages),
+    )
+
+
+def tokens(value: object) -> int:
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False)) // 4 + 1
+
+
+def _calls(text: str, offered: set[str]) -> tuple[ToolCall, ...]:
+    """Every `use tool NAME {json input}` in the text, if the request offers that tool.  The input may hold a prompt that does the same."""
+    calls = []
+    end = 0
+    while found := _TOOL_WANTED.search(text, end):
+        try:
+            wanted, end = json.JSONDecoder().raw_decode(text, found.end())
+        except ValueError:
+            end = found.end()
+            continue
+        if found[1] in offered:
+            calls.append(ToolCall(found[1], wanted))
+    return tuple(calls)
+
+
+def _prompt(fields: Json, messages: list[Json]) -> Prompt:
+    prefix = {name: fields[name] for name in ("tools", "system") if fields.get(name)}
+    earlier, last = messages[:-1], messages[-1]
+    if '"cache_control"' not in json.dumps(fields):
+        return Prompt(fresh=tokens([prefix, earlier, last]))
+    if any(message.get("role") == "assistant" for message in earlier):
+        return Prompt(fresh=tokens(last), cache_read=tokens(prefix), cache_write_5m=tokens(earlier))
+    if '"ttl": "1h"' in json.dumps(prefix):
+        return Prompt(fresh=tokens([earlier, last]), cache_write_1h=tokens(prefix))
+    return Prompt(fresh=tokens([earlier, last]), cache_write_5m=tokens(prefix))
+
+
+def _blocks(message: Json) -> list[Json]:
+    content = message.get("content")
+    return [{"type": "text", "text": content}] if isinstance(content, str) else _objects(content)
+
+
+def _text(content: object) -> str:
+    """Of a tool result: a string, or blocks of which some are text."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(str(block.get("text", "")) for block in _objects(content) if block.get("type") == "text")
+
+
+def _objects(value: object) -> list[Json]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
