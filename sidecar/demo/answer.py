@@ -26,7 +26,7 @@ def message(ask: Ask) -> Json:
     """The whole answer, as a request without `stream` gets it."""
     content = _content(ask)
     return {
-        "id": "msg_standin_" + hashlib.sha256(repr(ask).encode()).hexdigest()[:16],
+        "id": f"msg_standin_{_digest(ask)}",
         "type": "message",
         "role": "assistant",
         "model": ask.model,
@@ -74,6 +74,10 @@ def events(ask: Ask) -> Iterator[Json]:
     yield {"type": "message_stop"}
 
 
+def _digest(ask: Ask) -> str:
+    return hashlib.sha256(repr(ask).encode()).hexdigest()[:16]
+
+
 def _content(ask: Ask) -> list[Json]:
     content: list[Json] = []
     if ask.thinks:
@@ -81,7 +85,7 @@ def _content(ask: Ask) -> list[Json]:
     if ask.calls:
         content.append({"type": "text", "text": "Let me use a tool for that."})
         content.extend(
-            {"type": "tool_use", "id": f"toolu_standin_{number}", "name": call.name, "input": call.input}
+            {"type": "tool_use", "id": f"toolu_standin_{_digest(ask)}_{number}", "name": call.name, "input": call.input}
             for number, call in enumerate(ask.calls)
         )
     elif ask.tool_results is not None:

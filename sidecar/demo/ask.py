@@ -61,11 +61,12 @@ def read(body: bytes) -> Ask:
         raise ValueError("model: Field required")
     if not messages:
         raise ValueError("messages: Field required")
-    blocks = _blocks(messages[-1])
+    # Claude Code puts notes of its own behind the user's message, in the role `system`.
+    turn = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=0)
+    blocks = _blocks(messages[turn])
     results = [_text(block.get("content")) for block in blocks if block.get("type") == "tool_result"]
-    said = [
-        text for block in blocks if block.get("type") == "text" and not (text := str(block.get("text"))).startswith("<system-reminder>")
-    ]
+    texts = [str(block.get("text")) for block in blocks if block.get("type") == "text"]
+    said = [text for text in texts if not text.startswith("<system-reminder>")]
     text = said[-1].strip() if said and not results else ""
     thinking = fields.get("thinking")
     return Ask(
@@ -75,7 +76,7 @@ def read(body: bytes) -> Ask:
         text=text,
         tool_results="\n".join(results) if results else None,
         calls=_calls(text, {str(tool.get("name")) for tool in _objects(fields.get("tools"))}),
-        prompt=_prompt(fields, messages),
+        prompt=_prompt(fields, messages[:turn], messages[turn:]),
     )
 
 
@@ -98,16 +99,15 @@ def _calls(text: str, offered: set[str]) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
-def _prompt(fields: Json, messages: list[Json]) -> Prompt:
+def _prompt(fields: Json, earlier: list[Json], last: list[Json]) -> Prompt:
     prefix = {name: fields[name] for name in ("tools", "system") if fields.get(name)}
-    earlier, last = messages[:-1], messages[-1]
     if '"cache_control"' not in json.dumps(fields):
-        return Prompt(fresh=tokens([prefix, earlier, last]))
+        return Prompt(fresh=tokens([prefix, *earlier, *last]))
     if any(message.get("role") == "assistant" for message in earlier):
         return Prompt(fresh=tokens(last), cache_read=tokens(prefix), cache_write_5m=tokens(earlier))
     if '"ttl": "1h"' in json.dumps(prefix):
-        return Prompt(fresh=tokens([earlier, last]), cache_write_1h=tokens(prefix))
-    return Prompt(fresh=tokens([earlier, last]), cache_write_5m=tokens(prefix))
+        return Prompt(fresh=tokens([*earlier, *last]), cache_write_1h=tokens(prefix))
+    return Prompt(fresh=tokens([*earlier, *last]), cache_write_5m=tokens(prefix))
 
 
 def _blocks(message: Json) -> list[Json]:
