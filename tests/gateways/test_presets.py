@@ -1,0 +1,79 @@
+"""What the presets say of each gateway, held against the gateways' own documents."""
+
+from __future__ import annotations
+
+import pytest
+from genai_prices.data import providers
+
+from sidecar.gateways.gateway import Auth
+from sidecar.gateways.presets import credential_headers, presets
+
+BEARER = Auth("authorization", "Bearer")
+API_KEY = Auth("x-api-key")
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "auth", "first_variable"),
+    [
+        ("anthropic", "https://api.anthropic.com", API_KEY, "ANTHROPIC_API_KEY"),
+        ("vercel", "https://ai-gateway.vercel.sh", BEARER, "AI_GATEWAY_API_KEY"),
+        ("onerouter", "https://llm.onerouter.pro", API_KEY, "ONEROUTER_API_KEY"),
+        ("therouter", "https://api.therouter.ai", API_KEY, "THEROUTER_API_KEY"),
+        ("edgee", "https://api.edgee.ai", BEARER, "EDGEE_API_KEY"),
+        ("openrouter", "https://openrouter.ai/api", BEARER, "OPENROUTER_API_KEY"),
+        ("litellm", None, BEARER, "LITELLM_API_KEY"),
+        ("zai", "https://api.z.ai/api/anthropic", BEARER, "ZAI_API_KEY"),
+        ("moonshot", "https://api.moonshot.ai/anthropic", BEARER, "MOONSHOT_API_KEY"),
+        ("deepseek", "https://api.deepseek.com/anthropic", API_KEY, "DEEPSEEK_API_KEY"),
+        ("minimax", "https://api.minimax.io/anthropic", BEARER, "MINIMAX_API_KEY"),
+    ],
+)
+def test_where_a_gateway_is_and_how_it_takes_its_key(name, base_url, auth, first_variable):
+    preset = presets()[name]
+    assert (preset.base_url, preset.auth, preset.variables[0]) == (base_url, auth, first_variable)
+
+
+def test_session_and_tags_go_only_where_a_carrier_is_documented():
+    assert {name: dict(preset.headers) for name, preset in presets().items() if preset.headers} == {
+        "edgee": {"x-edgee-session-id": "{session}", "x-edgee-tags": "{tags}"},
+        "openrouter": {"x-session-id": "{session}"},
+        "litellm": {"x-litellm-session-id": "{session}", "x-litellm-tags": "{tags}"},
+    }
+
+
+def test_model_forms_and_paths():
+    assert {name: preset.model_form for name, preset in presets().items() if preset.model_form} == {
+        "vercel": "dotted",
+        "therouter": "dotted",
+        "openrouter": "dotted",
+        "onerouter": "at_date",
+    }
+    assert {name: preset.paths for name, preset in presets().items() if preset.paths} == {
+        "therouter": {"/v1/messages": "/v1/anthropic/messages"}
+    }
+
+
+def test_a_key_beside_the_clients_login_has_its_own_header():
+    assert {name: preset.beside for name, preset in presets().items() if preset.beside} == {
+        "vercel": Auth("x-ai-gateway-api-key", "Bearer"),
+        "edgee": Auth("x-edgee-api-key"),
+    }
+
+
+def test_only_anthropic_is_known_to_carry_what_a_custom_base_url_switches_off():
+    assert [name for name, preset in presets().items() if preset.agent_env] == ["anthropic"]
+
+
+def test_every_header_in_which_some_gateway_takes_a_key_is_known():
+    assert credential_headers() == {
+        "authorization",
+        "x-api-key",
+        "x-edgee-api-key",
+        "x-ai-gateway-api-key",
+        "x-litellm-api-key",
+    }
+
+
+def test_price_providers_exist_in_the_price_table():
+    named = {preset.price_provider for preset in presets().values() if preset.price_provider}
+    assert named <= {provider.id for provider in providers}
