@@ -1,0 +1,132 @@
+"""What may be written down: secrets are taken out, by field name, by value and by shape, and text is made safe to print.
+
+Pure.  A secret is found by value as it stands, quoted, percent-encoded (whichever of its characters are), and in base64 of both
+alphabets, also when it is only a part of what was encoded, as in the `user:key` of basic authentication.  Control characters go
+first: a secret that an escape sequence cuts in two is whole again by the time it is looked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+
+#: Stands where something was taken out.  Not ASCII, which every secret is: so it cannot complete one with the text around it.
+MARK = "•••"
+
+#: Shorter values are no keys, and taking out every "true" or "80" would leave nothing to read.
+SHORTEST_SECRET = 6
+
+TEXT_LIMIT = 4096
+DEPTH_LIMIT = 8
+
+#: Escape sequences whole (CSI; OSC, DCS and their kind up to their end; the two-character ones), then what is left of C0, DEL, C1,
+#: the two Unicode line breaks and the marks that reorder text on a screen.
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
+)
+_SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_SECRET_WORDS = frozenset(
+    ("apikey", "auth", "authorization", "bearer", "cookie", "credential", "key", "pass", "passwd", "password", "secret", "token", "vk")
+)
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
+
+#: What gives itself away: a pass, an Anthropic key or login, the credentials of an authorization field, those before a URL's host.
+_SHAPE = re.compile(r"(sidecar-pass-|\bsk-ant-|\b(?:bearer|basic)\s+)[\w.~+/%=-]+|(://)[^/\s@'\"]+(?=@)", re.IGNORECASE)
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without anything that moves a cursor, colours a terminal or reorders what is read."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = _CONTROL.sub("", _SPACE.sub(" ", _SEQUENCE.sub("", text)))
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@lru_cache(maxsize=1024)
+def is_secret_name(name: str) -> bool:
+    """Whether a field, header or variable of this name holds a secret: `x-api-key`, `authToken`, `VERCEL_OIDC_TOKEN`; not `input_tokens`."""
+    return any(word.lower() in _SECRET_WORDS for word in _WORD.findall(name))
+
+
+class Redactor:
+    """Takes `secrets` (printable ASCII) out of text and of events."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True)
+        literal = {form for secret in known for form in _forms(secret)}
+        self._literal = sorted(literal, key=len, reverse=True)
+        self._percent = [_percent_pattern(secret) for secret in known]
+
+    def text(self, text: str) -> str:
+        """One printable line of at most `TEXT_LIMIT` characters; cut after the search, so that no half of a secret is missed."""
+        text = printable(text)
+        if len(text) < SHORTEST_SECRET:
+            return text
+        for form in self._literal:
+            text = text.replace(form, MARK)
+        if "%" in text:
+            for pattern in self._percent:
+                text = pattern.sub(MARK, text)
+        text = _SHAPE.sub(rf"\1\2{MARK}", text)
+        return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
+
+    def event(self, event: Mapping[str, object]) -> dict[str, object]:
+        return {self.text(name): self._field(name, value, DEPTH_LIMIT) for name, value in event.items()}
+
+    def _field(self, name: object, value: object, depth: int) -> object:
+        if isinstance(name, str) and is_secret_name(name) and not isinstance(value, bool | None):
+            return MARK
+        return self._value(value, depth)
+
+    def _value(self, value: object, depth: int) -> object:  # noqa: PLR0911 - one return for each kind of value
+        """The same value in JSON's types."""
+        match value:
+            case None | bool():
+                return value
+            case str():
+                return self.text(value)
+            case int() | float():
+                written = str(value)
+                return value if self.text(written) == written else MARK
+            case bytes() | bytearray() | memoryview():
+                return self.text(bytes(value).decode("utf-8", "backslashreplace"))
+            case _ if depth == 0:
+                return "…"
+            case Mapping():
+                return {self.text(str(name)): self._field(name, inner, depth - 1) for name, inner in value.items()}
+            case (str() as name, inner):
+                return [self.text(name), self._field(name, inner, depth - 1)]
+            case list() | tuple() | set() | frozenset():
+                return [self._value(inner, depth - 1) for inner in value]
+            case _ if is_dataclass(value) and not isinstance(value, type):
+                return {field.name: self._field(field.name, getattr(value, field.name), depth - 1) for field in fields(value)}
+            case _:
+                return self.text(str(value))
+
+
+def _forms(secret: str) -> Iterable[str]:
+    """The texts in which `secret` may stand: itself, quoted by JSON and by Python, and in base64."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield secret.replace("\\", "\\\\").replace("'", "\\'")
+    for offset in range(3):
+        # Of the base64 text of `…secret…` only the sextets made wholly of the secret's bits are certain, and which they are depends
+        # on how many bytes come before it, modulo three.
+        bits = base64.b64encode(bytes(offset) + secret.encode()).decode()
+        first, end = -(-offset * 8 // 6), (offset + len(secret)) * 8 // 6
+        yield bits[first:end]
+        yield bits[first:end].translate({ord("+"): "-", ord("/"): "_"})
+
+
+def _percent_pattern(secret: str) -> re.Pattern[str]:
+    def either(character: str) -> str:
+        plain = r"(?:\+| )" if character == " " else re.escape(character)
+        return f"(?:{plain}|%{ord(character):02x})"
+
+    return re.compile("".join(either(character) for character in secret), re.IGNORECASE)
