@@ -1,0 +1,51 @@
+"""Parse, import the one handler, turn errors into words and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from sidecar import places
+from sidecar.cli.parser import parse
+from sidecar.errors import SidecarError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+RUN_FAILED = 125  # what `env`, `nohup` and `docker run` say when it was they who failed, not the command they start
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    starts_agent = False
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        starts_agent = args.name == "run"
+        if args.name != "demo":  # it makes a home of its own
+            args.places = places.find(os.environ, args.config)
+        module, _, function = args.handler.partition(":")
+        handler: Callable[..., int] = getattr(import_module(module), function)
+        code = handler(args)
+        sys.stdout.flush()
+    except SidecarError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code if isinstance(error, UsageError) or not starts_agent else RUN_FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has seen enough.  What is still buffered goes nowhere, without a complaint at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except OSError as error:
+        _complain(str(error), "")
+        return RUN_FAILED if starts_agent else 1
+    return code
+
+
+def _complain(message: str, hint: str) -> None:
+    print(f"sidecar: {message}", file=sys.stderr)
+    if hint:
+        print(f"  {hint}", file=sys.stderr)

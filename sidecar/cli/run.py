@@ -1,0 +1,86 @@
+"""`sidecar run`: prepare everything, then become the agent.
+
+Standard library only, and little of it: this runs before every start of an agent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+from sidecar.cli import executable
+from sidecar.cli.agent import applied
+from sidecar.cli.prepare import prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator, Mapping
+
+_NOT_EXECUTABLE = 126
+_NOT_FOUND = 127
+# Ignored in settings files while the host flag is set: Claude Code 2.1.197.
+_IGNORED = frozenset({"ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL"})
+
+
+def run(args: Namespace) -> int:
+    """Returns only when the agent could not be started (or on Windows, which cannot replace a process)."""
+    try:
+        path = executable.find(args.command[0], os.environ)
+    except executable.NotFound as error:
+        return _refuse(f"{error}: command not found", _NOT_FOUND)
+    except executable.NotExecutable as error:
+        return _refuse(f"{error}: not executable", _NOT_EXECUTABLE)
+    environment = applied(os.environ, prepare(args, os.environ))
+    for file, names in ignored_settings(environment, os.getcwd()):
+        print(
+            f"sidecar: Claude Code ignores {', '.join(names)} in {file} here\n  put it under agent_env of the gateway: sidecar config path",
+            file=sys.stderr,
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        return _become(path, args.command, environment)
+    except OSError as error:
+        return _refuse(f"{path}: {error.strerror}", _NOT_EXECUTABLE)
+
+
+if sys.platform == "win32":
+
+    def _become(path: str, command: list[str], environment: dict[str, str]) -> int:
+        import subprocess  # noqa: PLC0415 - slow to import, and needed on Windows alone
+
+        return subprocess.call([path, *command[1:]], env=environment)  # noqa: S603 - starting it is what the user asked for
+
+else:
+
+    def _become(path: str, command: list[str], environment: dict[str, str]) -> int:
+        # Python ignores these two, and an ignored signal stays ignored in the new program.
+        for name in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(name, signal.SIG_DFL)
+        os.execve(path, command, environment)  # noqa: S606 - starting it is what the user asked for
+
+
+def ignored_settings(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[str, list[str]]]:
+    """Claude's settings files with variables in them that have no effect, unless the environment says the same already."""
+    user = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(os.path.expanduser("~"), ".claude")
+    project = os.path.join(cwd, ".claude")
+    for file in (os.path.join(user, "settings.json"), os.path.join(project, "settings.json"), os.path.join(project, "settings.local.json")):
+        try:
+            with open(file, "rb") as settings:
+                variables = json.load(settings)["env"]
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        if isinstance(variables, dict) and (names := [name for name in variables if _is_ignored(name) and name not in environment]):
+            yield file, names
+
+
+def _is_ignored(name: str) -> bool:
+    return name in _IGNORED or (name.startswith("ANTHROPIC_DEFAULT_") and "_MODEL" in name)
+
+
+def _refuse(message: str, code: int) -> int:
+    print(f"sidecar: {message}", file=sys.stderr)
+    return code
