@@ -56,7 +56,7 @@ def gateway(name: str, form: GatewayForm, file: FileForm, folder: str) -> Gatewa
 
 
 def expanded(path: str, folder: str) -> str:
-    home = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises where there is no such user
+    home = os.path.expanduser(path)
     return str(Path(folder, home))
 
 
