@@ -6,14 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.metering.reading import Reading
+from sidecar.wire.target import Kind
 
-
-class Kind(StrEnum):
-    """What a request is for.  Only `inference` counts in reports."""
-
-    INFERENCE = "inference"
-    COUNT = "count"
-    OTHER = "other"
+__all__ = ["Closing", "Ending", "Kind", "Opening"]
 
 
 class Ending(StrEnum):
@@ -56,7 +51,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Known when it has ended.  `own_error` is a code of section 6 if the sidecar itself answered; `status` what the client got
+    """Known when it has ended.  `own_error` is one of `errors.ANSWERS` if the sidecar itself answered; `status` what the client got
     from the gateway, None if the gateway sent none.  Times in milliseconds."""
 
     id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -14,6 +15,24 @@ if TYPE_CHECKING:
 
 # RFC 9112 section 3.2.1 wants visible ASCII; agents were seen to send nothing else, and gateways refuse the rest.
 _VISIBLE = re.compile(r"[!-~]+")
+
+
+class Kind(StrEnum):
+    """What a request is for.  Only `inference` counts in reports."""
+
+    INFERENCE = "inference"
+    COUNT = "count"
+    OTHER = "other"
+
+
+#: The paths whose bodies are read whole before they go on, and what a POST to each is for.
+WHOLE = {
+    "/v1/messages": Kind.INFERENCE,
+    "/v1/messages/count_tokens": Kind.COUNT,
+    "/v1/chat/completions": Kind.INFERENCE,
+    "/v1/responses": Kind.INFERENCE,
+    "/responses": Kind.INFERENCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,13 @@ class Target:
             raise Refusal("bad_request", f"the request target {_shown(raw)} holds a character that has to be percent-encoded")
         path, mark, query = raw.partition("?")
         return cls(path, mark + query)
+
+    @property
+    def is_read_whole(self) -> bool:
+        return self.path in WHOLE
+
+    def kind(self, method: str) -> Kind:
+        return WHOLE.get(self.path, Kind.OTHER) if method == "POST" else Kind.OTHER
 
     @property
     def climbs(self) -> bool:

@@ -1,0 +1,94 @@
+"""Where a request goes: which gateway, which address there, which model.  Pure; what cannot be answered is a named refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from sidecar.errors import Refusal
+from sidecar.gateways.models import sent_model
+from sidecar.wire.body import splice
+from sidecar.wire.fields import every, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidecar.config.settings import Settings
+    from sidecar.gateways.gateway import Gateway
+    from sidecar.sessions.session import Caller
+    from sidecar.wire.body import Peek
+    from sidecar.wire.fields import Field
+    from sidecar.wire.target import Kind, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`target` is the request target below the gateway's base URL; `body` what goes out in place of the agent's, if any differs."""
+
+    gateway: Gateway
+    kind: Kind
+    target: str
+    model_requested: str | None
+    model_sent: str | None
+    body: bytes | None
+    billing: str
+
+
+def route(
+    settings: Settings, caller: Caller, method: str, target: Target, fields: Sequence[Field], body: bytes | None, seen: Peek
+) -> Route:
+    """Raises `Refusal`: `unknown_gateway`, `forbidden_path` or `subscription_login`."""
+    gateway = _gateway(settings, caller)
+    _check_path(gateway, target)
+    subscription = is_subscription(fields)
+    if subscription and not gateway.beside:
+        raise Refusal(
+            "subscription_login",
+            f"this request carries a claude.ai login, and gateway {gateway.name!r} would bill it by the token",
+            f"start the agent with: sidecar run -g {gateway.name}, or set `beside: true` if the gateway takes the login along",
+        )
+    model = sent_model(seen.model, gateway) if seen.model is not None and seen.model_extent is not None else seen.model
+    if body is not None and model is not None and seen.model_extent is not None and model != seen.model:
+        body = splice(body, seen.model_extent, model)
+    return Route(
+        gateway=gateway,
+        kind=target.kind(method),
+        target=target.at("", gateway.paths or {}),
+        model_requested=seen.model,
+        model_sent=model,
+        body=body,
+        billing="subscription" if subscription else "metered",
+    )
+
+
+def is_subscription(fields: Sequence[Field]) -> bool:
+    """True for a claude.ai OAuth login: its bearer's prefix, or the capability Claude Code sends along with it."""
+    bearers = (value.partition(b" ")[2].strip() for value in every(fields, b"authorization"))
+    betas = (piece.strip() for value in every(fields, b"anthropic-beta") for piece in text(value).split(","))
+    return any(bearer.startswith(b"sk-ant-oat") for bearer in bearers) or "oauth-2025-04-20" in betas
+
+
+def _gateway(settings: Settings, caller: Caller) -> Gateway:
+    name = caller.gateway or settings.gateway
+    try:
+        return settings.gateways[name]
+    except KeyError:
+        by = "this agent's pass is pinned to it" if caller.is_pinned else "asked for by x-sidecar-gateway"
+        raise Refusal(
+            "unknown_gateway",
+            f"there is no gateway {name[:64]!r} ({by})",
+            f"known are: {', '.join(sorted(settings.gateways))}; see: sidecar gateways",
+        ) from None
+
+
+def _check_path(gateway: Gateway, target: Target) -> None:
+    if not gateway.only:
+        return
+    # A server that resolves dot segments would read /v1/../keys as another path than the one matched here.
+    if target.climbs or not any(fnmatchcase(target.path, pattern) for pattern in gateway.only):
+        raise Refusal(
+            "forbidden_path",
+            f"gateway {gateway.name!r} is not asked for {target.path[:80]!r}",
+            f"`only:` in its configuration allows {', '.join(gateway.only)}",
+        )

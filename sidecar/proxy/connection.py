@@ -1,0 +1,330 @@
+"""One HTTP/1.1 connection to a gateway: a request goes out as given, its reply comes back as it arrives.
+
+An `asyncio.Protocol` over httptools (llhttp).  It knows nothing of routes, keys or ledgers.  What it promises:
+
+- header fields leave and arrive as the bytes they are, in order, repeated names and spellings kept;
+- body bytes are handed out as they come, all of them, and only then the error if the gateway broke off;
+- a request is never sent twice;
+- reading stops while the agent is slow, so that a stalled stream holds `HIGH_WATER` bytes and no more.
+
+`upstream.py` opens, keeps and closes these connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from sidecar.errors import Refusal
+from sidecar.wire.fields import is_legal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable
+
+    from sidecar.wire.fields import Field
+
+#: Bytes of a reply that wait for a slow agent before the gateway is asked to wait, too.
+HIGH_WATER = 256 * 1024
+#: A reply's head may be as large as this; nginx and Node stop far below.
+MAX_HEAD = 256 * 1024
+#: Up to here head and body leave in one write.
+ONE_WRITE = 64 * 1024
+
+# Gateways in the wild end lines with a bare LF, fold fields, and put a space after a chunk's size; agents reading them directly
+# would accept that, so it is no reason to refuse a reply.  What changes where a message ends stays strict.
+_LENIENT = {
+    "lenient_headers": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_optional_lf_after_cr": False,
+    "lenient_spaces_after_chunk_size": True,
+}
+
+
+class ReplyCut(Exception):
+    """The gateway broke off in the middle of its reply; every byte received has been handed out before."""
+
+
+class IdleTimeout(Exception):
+    """The gateway sent nothing for as long as `timeouts.idle` allows."""
+
+
+class Connection(asyncio.Protocol):
+    """The transport's side.  `exchange` is the request under way; None while the connection idles."""
+
+    def __init__(self) -> None:
+        self.exchange: Reply | None = None
+        self.on_lost: Callable[[Connection], None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._writable: asyncio.Future[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise ConnectionResetError
+        return self._transport
+
+    def close(self) -> None:
+        """Leave at once: nothing that is still to be sent is of use to anybody."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def start(self, head: bytes, body: bytes | AsyncIterable[bytes] | None, *, chunked: bool, is_head: bool) -> Reply:
+        """Send a request.  Bytes are written now, an iterable by a task that ends with the reply."""
+        reply = self.exchange = Reply(self, is_head=is_head)
+        if body is None:
+            self.transport.write(head)
+            reply.request_sent()
+        elif isinstance(body, bytes):
+            if len(body) <= ONE_WRITE:
+                self.transport.write(head + body)
+            else:
+                self.transport.write(head)
+                self.transport.write(body)
+            if self._writable is None:
+                reply.request_sent()
+        else:
+            self.transport.write(head)
+            reply.upload = asyncio.get_running_loop().create_task(self._upload(reply, body, chunked=chunked))
+        return reply
+
+    async def _upload(self, reply: Reply, body: AsyncIterable[bytes], *, chunked: bool) -> None:
+        try:
+            async for piece in body:
+                self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                if self._writable is not None:
+                    await self._writable
+            if chunked:
+                self.transport.write(b"0\r\n\r\n")
+            if self._writable is not None:
+                await self._writable
+        except ConnectionResetError:
+            pass  # `connection_lost` tells the reply
+        except Exception as error:  # noqa: BLE001  # whatever the agent's side of the body raises, the exchange has to end
+            reply.upload_error = error
+            self.close()
+        else:
+            reply.request_sent()
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        # low=0: `resume_writing` then means that the last byte has been handed to the system.
+        self._transport.set_write_buffer_limits(high=ONE_WRITE, low=0)
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is None:
+            self.close()  # nobody asked: whatever it is, it must not become the next request's reply
+        else:
+            self.exchange.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.resume_writing()
+        if self.exchange is not None:
+            self.exchange.ended(exc)
+        if self.on_lost is not None:
+            self.on_lost(self)
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            writable, self._writable = self._writable, None
+            if not writable.done():
+                writable.set_result(None)
+            if self.exchange is not None and self.exchange.upload is None:
+                self.exchange.request_sent()
+
+
+class Reply:
+    """A gateway's answer.  `head()` first, then `read()` until it gives b""; `close()` when done, finished or not."""
+
+    def __init__(self, connection: Connection, *, is_head: bool) -> None:
+        self.status = 0
+        self.reason = b""
+        self.fields: list[Field] = []
+        self.upload: asyncio.Task[None] | None = None
+        self.upload_error: Exception | None = None
+        self.is_complete = False
+        self.is_reusable = False
+        self._connection = connection
+        self._is_head = is_head
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_LENIENT)
+        self._head_bytes = 0
+        self._has_head = False
+        self._until_close = False
+        self._sent = False
+        self._first_byte_seconds: float | None = None
+        self._first_byte_timer: asyncio.TimerHandle | None = None
+        self._error: Exception | None = None
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    # What the exchange calls.
+
+    async def head(self, first_byte_seconds: float | None) -> None:
+        """Wait for status and fields.  Raises `Refusal`: `timeout_first_byte`, `upstream_closed` or `bad_reply`."""
+        self._first_byte_seconds = first_byte_seconds
+        if self._sent:
+            self._start_first_byte_timer()
+        while not self._has_head:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        self._stop_first_byte_timer()
+
+    async def read(self, idle_seconds: float | None = None) -> bytes:
+        """Whatever has arrived, at least one byte; b"" once the message is complete.  Raises `ReplyCut`, `IdleTimeout`."""
+        while not self._chunks:
+            if self.is_complete:
+                return b""
+            if self._error is not None:
+                raise ReplyCut from self._error
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    await self._wait()
+            except TimeoutError:
+                raise IdleTimeout from None
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        if self._buffered > HIGH_WATER and self._connection.is_open:
+            self._connection.transport.resume_reading()
+        self._buffered = 0
+        return data
+
+    def close(self) -> None:
+        """Let go.  The connection stays fit for another request only if both messages came to their end."""
+        self._stop_first_byte_timer()
+        if self.upload is not None and not self.upload.done():
+            self.upload.cancel()
+            self.is_reusable = False
+        self._connection.exchange = None
+        if not (self.is_complete and self.is_reusable and self._sent):
+            self._connection.close()
+
+    # What the connection calls.
+
+    def request_sent(self) -> None:
+        """The last byte of the request has gone: from here on the gateway's silence counts."""
+        self._sent = True
+        self._start_first_byte_timer()
+
+    def feed(self, data: bytes) -> None:
+        if self.is_complete or self._error is not None:
+            self.is_reusable = False  # bytes behind the end of the message
+            return
+        if not self._has_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
+            if not self.is_complete:
+                self._fail(error.__context__ if isinstance(error.__context__, Refusal) else _bad_reply(str(error)))
+        else:
+            if not self._has_head and self._head_bytes > MAX_HEAD:
+                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
+        self.is_reusable = self.is_reusable and self._error is None
+        self._wake()
+
+    def ended(self, exc: Exception | None) -> None:
+        """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
+        if self._has_head and self._until_close and exc is None and self._error is None:
+            self.is_complete = True
+        elif not self.is_complete and self._error is None:
+            if self._head_bytes:
+                self._error = _bad_reply("it closed the connection in the middle of its reply")
+            else:
+                self._error = Refusal("upstream_closed", "the gateway closed the connection before it answered")
+        self.is_reusable = False
+        self._wake()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if not self.is_complete:
+            self.reason = b""
+            self.fields = []
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:  # trailers come this way, too, and are not relayed
+            self.fields.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status == 101:  # an upgrade that nobody asked for
+            raise _bad_reply("it switched protocols (101)")
+        if status < 200:  # 1xx: an interim reply, the real one follows
+            return
+        if any(not is_legal(field) for field in self.fields):
+            raise _bad_reply("a header field that HTTP does not allow")
+        codings = [value.strip().lower() for name, value in self.fields if name.lower() == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            raise _bad_reply("a transfer coding other than chunked")
+        has_length = any(name.lower() == b"content-length" for name, _ in self.fields)
+        self.status = status
+        self._has_head = True
+        self._until_close = not codings and not has_length
+        if self._is_head:
+            # The parser cannot know that no body follows: the message ends here, and the connection with it.
+            self.is_complete = True
+
+    def on_body(self, data: bytes) -> None:
+        if self.is_complete:
+            return
+        self._chunks.append(data)
+        self._buffered += len(data)
+        if self._buffered > HIGH_WATER:
+            self._connection.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._has_head and not self.is_complete:
+            self.is_complete = True
+            self.is_reusable = self._parser.should_keep_alive()
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self._connection.close()
+        self._wake()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _start_first_byte_timer(self) -> None:
+        seconds = self._first_byte_seconds
+        if seconds is not None and not self._has_head and self._first_byte_timer is None:
+            late = Refusal(
+                "timeout_first_byte",
+                f"the gateway did not begin to answer within {seconds:g} s",
+                "timeouts.first_byte in the configuration sets this limit",
+            )
+            self._first_byte_timer = asyncio.get_running_loop().call_later(seconds, self._fail, late)
+
+    def _stop_first_byte_timer(self) -> None:
+        if self._first_byte_timer is not None:
+            self._first_byte_timer.cancel()
+            self._first_byte_timer = None
+
+
+def _bad_reply(what: str) -> Refusal:
+    return Refusal("bad_reply", f"the gateway's reply is not usable: {what}")

@@ -1,0 +1,249 @@
+"""From a gateway to an open connection: which proxy, which certificates, which address; and every way in which that fails, named.
+
+Environment variables are asked for by name: the daemon's own environment holds none, they are handed over by the shell that
+started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import os
+import socket
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import aiohappyeyeballs
+
+from sidecar.errors import Refusal
+from sidecar.proxy.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from sidecar.gateways.gateway import Gateway
+
+    Lookup = Callable[[str], str | None]
+
+T = TypeVar("T", bound=asyncio.Protocol)
+
+#: Half of what RFC 8305 section 5 recommends at most: the second address family is tried after this.
+HAPPY_EYEBALLS_SECONDS = 0.25
+#: Data that stays unacknowledged for this long means that the peer is gone (after a sleep, a lost VPN); the kernel's own limit is
+#: about 15 minutes.  Silence is no sign of it: a model may think for ten.
+USER_TIMEOUT_MS = 20_000
+KEEPALIVE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect, and how: connections to equal endpoints are interchangeable.
+
+    `path` is what the base URL puts before every path.  `proxy` is (host, port, authorization or None).
+    """
+
+    host: str
+    port: int
+    authority: str
+    path: str
+    tls: ssl.SSLContext | None
+    proxy: tuple[str, int, str | None] | None
+
+    @property
+    def is_forwarded(self) -> bool:
+        """True if the request line has to hold the whole address: a plain http gateway behind a proxy (RFC 9112 section 3.2.2)."""
+        return self.proxy is not None and self.tls is None
+
+
+def endpoint(gateway: Gateway, variable: Lookup) -> Endpoint:
+    """`variable` gives the value of an environment variable.  Raises `Refusal` where proxy or certificates cannot be used."""
+    url = urlsplit(gateway.base_url)
+    host = url.hostname or ""
+    secure = url.scheme == "https"
+    proxy = _proxy_url(gateway, url.scheme, host, variable)
+    return Endpoint(
+        host=host,
+        port=url.port or (443 if secure else 80),
+        authority=url.netloc,
+        path=url.path,
+        tls=_trusted(gateway.name, variable("SSL_CERT_FILE"), variable("NODE_EXTRA_CA_CERTS"), gateway.ca_file) if secure else None,
+        proxy=_proxy_address(gateway.name, proxy) if proxy else None,
+    )
+
+
+def _proxy_url(gateway: Gateway, scheme: str, host: str, variable: Lookup) -> str | None:
+    if gateway.proxy == "none" or host in {"localhost", "::1"} or host.startswith("127."):
+        return None
+    if gateway.proxy != "env":
+        return gateway.proxy
+    # Lower case first: https_proxy is the older spelling, and curl and Node let it win.
+    url = variable(f"{scheme}_proxy") or variable(f"{scheme.upper()}_PROXY")
+    excepted = variable("no_proxy") or variable("NO_PROXY")
+    if not url or (excepted and _is_excepted(host, excepted)):
+        return None
+    return url
+
+
+def _is_excepted(host: str, excepted: str) -> bool:
+    bypass: Callable[[str, dict[str, str]], bool] = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
+    return bypass(host, {"no": excepted})
+
+
+def _proxy_address(gateway: str, text: str) -> tuple[str, int, str | None]:
+    url = urlsplit(text if "://" in text else f"http://{text}")
+    if url.scheme != "http" or not url.hostname:
+        raise Refusal(
+            "unreachable",
+            f"the proxy for gateway {gateway!r} is not an http:// address",
+            "set HTTPS_PROXY, or `proxy:` in the configuration, to http://HOST:PORT",
+            retry=False,
+        )
+    credentials = None
+    if url.username is not None:
+        pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        credentials = "Basic " + base64.b64encode(pair.encode()).decode()
+    return url.hostname, url.port or 80, credentials
+
+
+def _trusted(gateway: str, system: str | None, extra: str | None, own: str | None) -> ssl.SSLContext:
+    files = tuple(path for path in (extra, own) if path)
+    try:
+        stamps = tuple(os.stat(path).st_mtime_ns for path in (system, *files) if path)
+        return _context(system, files, stamps)
+    except (OSError, ssl.SSLError) as error:
+        raise Refusal(
+            "unreachable",
+            f"the CA file for gateway {gateway!r} cannot be used: {error}",
+            "see `ca_file:` in the configuration, SSL_CERT_FILE and NODE_EXTRA_CA_CERTS",
+            retry=False,
+        ) from error
+
+
+@functools.cache
+def _context(system: str | None, files: tuple[str, ...], _stamps: tuple[int, ...]) -> ssl.SSLContext:
+    """One context for each set of certificates, made once and again when a file changes.
+
+    SSL_CERT_FILE stands in for the system's store, as OpenSSL has it; the others are added.
+    """
+    context = ssl.create_default_context(cafile=system or None)
+    for path in files:
+        context.load_verify_locations(path)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
+    """Open a connection; the limit holds for all of it, name, TCP, proxy and TLS.  Raises `Refusal`."""
+    with _named_failures(endpoint):
+        async with _limit(endpoint, seconds):
+            via = endpoint.proxy
+            sock = await _tcp(via[0], via[1]) if via else await _tcp(endpoint.host, endpoint.port)
+            loop = asyncio.get_running_loop()
+            try:
+                if via and endpoint.tls:
+                    return await _through_tunnel(sock, endpoint, endpoint.tls, via[2])
+                server_name = endpoint.host if endpoint.tls else None
+                _, connection = await loop.create_connection(Connection, sock=sock, ssl=endpoint.tls, server_hostname=server_name)
+            except BaseException:
+                sock.close()
+                raise
+            return connection
+
+
+async def _tcp(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return await aiohappyeyeballs.start_connection(
+        addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS, interleave=1, socket_factory=_socket
+    )
+
+
+def _socket(address: tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]) -> socket.socket:
+    sock = socket.socket(family=address[0], type=address[1], proto=address[2])
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", KEEPALIVE_SECONDS), ("TCP_KEEPALIVE", KEEPALIVE_SECONDS), ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS)):
+        if (option := getattr(socket, name, None)) is not None:  # Linux, macOS and Windows each have some of them
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    return sock
+
+
+class _Tunnel(asyncio.Protocol):
+    """Reads a proxy's answer to CONNECT, up to the empty line; TLS takes over the transport behind it."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if b"\r\n\r\n" in self._head and not self.answer.done():
+            self.answer.set_result(self._head.split(b"\r\n", 1)[0])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc or ConnectionResetError("the proxy closed the connection"))
+
+
+async def _through_tunnel(sock: socket.socket, endpoint: Endpoint, tls: ssl.SSLContext, credentials: str | None) -> Connection:
+    loop = asyncio.get_running_loop()
+    transport, tunnel = await loop.create_connection(_Tunnel, sock=sock)
+    try:
+        target = f"[{endpoint.host}]:{endpoint.port}" if ":" in endpoint.host else f"{endpoint.host}:{endpoint.port}"
+        authorization = f"Proxy-Authorization: {credentials}\r\n" if credentials else ""
+        transport.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n".encode())
+        status = await tunnel.answer
+        if not status.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
+            raise Refusal("unreachable", f"the proxy refused the way to {target}: {status[:80].decode('latin-1')!r}")
+        connection = Connection()
+        upgraded = await loop.start_tls(transport, connection, tls, server_hostname=endpoint.host)
+    except BaseException:
+        transport.abort()
+        raise
+    if upgraded is None:
+        raise ConnectionResetError
+    connection.connection_made(upgraded)
+    return connection
+
+
+@contextlib.asynccontextmanager
+async def _limit(endpoint: Endpoint, seconds: float | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise Refusal(
+            "timeout_connect",
+            f"no connection to {endpoint.host}:{endpoint.port} within {seconds:g} s",
+            "timeouts.connect in the configuration sets this limit; is the network up?",
+        ) from error
+
+
+@contextlib.contextmanager
+def _named_failures(endpoint: Endpoint) -> Iterator[None]:
+    where = f"{endpoint.host}:{endpoint.port}"
+    via = f" through the proxy {endpoint.proxy[0]}:{endpoint.proxy[1]}" if endpoint.proxy else ""
+    try:
+        yield
+    except socket.gaierror as error:
+        raise Refusal(
+            "unreachable", f"there is no such host as {(endpoint.proxy or (endpoint.host,))[0]!r}{via}: {error.strerror}", retry=False
+        ) from error
+    except ssl.SSLCertVerificationError as error:
+        raise Refusal(
+            "unreachable",
+            f"the certificate of {where}{via} cannot be trusted: {error.verify_message or error.reason}",
+            "behind a company's proxy set `ca_file:` in the configuration or NODE_EXTRA_CA_CERTS",
+            retry=False,
+        ) from error
+    except ssl.SSLError as error:
+        raise Refusal("unreachable", f"TLS with {where}{via} failed: {error.reason or error}", retry=False) from error
+    except (OSError, ExceptionGroup) as error:
+        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        what = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+        raise Refusal("unreachable", f"no connection to {where}{via}: {what or 'the connection was closed'}") from error

@@ -1,0 +1,154 @@
+"""The story of one request: who asks, where it goes, with which key; out, back, and into the ledger.
+
+`exchange` is the whole of it, top to bottom.  What it refuses raises `Refusal`, which the server turns into an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sidecar.errors import Refusal
+from sidecar.gateways.gateway import Secret
+from sidecar.gateways.headers import outgoing
+from sidecar.gateways.route import route
+from sidecar.ledger.entry import Ending
+from sidecar.proxy.record import Record
+from sidecar.proxy.relay import break_off, relay, reply_to_agent
+from sidecar.sessions.session import for_the_gateway, identify, union
+from sidecar.wire.body import Peek, peek
+from sidecar.wire.fields import first
+from sidecar.wire.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+    from sidecar.config.live import LiveSettings
+    from sidecar.config.settings import Settings
+    from sidecar.credentials.vault import Vault
+    from sidecar.gateways.gateway import Gateway
+    from sidecar.gateways.route import Route
+    from sidecar.ledger.ids import Ids
+    from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.upstream import Upstream
+    from sidecar.sessions.passes import Pass
+    from sidecar.sessions.session import Caller
+    from sidecar.wire.fields import Field
+
+log = structlog.get_logger("sidecar.exchange")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an exchange works with; made once, when the server starts.  `live` holds the tasks of the exchanges under way."""
+
+    instance: str
+    settings: LiveSettings
+    vault: Vault
+    upstream: Upstream
+    ledger: Ledger
+    ids: Ids
+    live: set[asyncio.Task[object]] = field(default_factory=set)
+    user: str = field(default_factory=getpass.getuser)
+
+
+async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts: Parts) -> web.StreamResponse:
+    """Forward one request of the holder of `bearer`, and relay the reply."""
+    target = Target.parse(request.raw_path)
+    body = await _whole_body(request, settings.body_limit) if target.is_read_whole and request.can_read_body else None
+    seen = _peek(request.raw_headers, body)
+
+    caller = identify(bearer, request.raw_headers, seen.user_id)
+    there = route(settings, caller, request.method, target, request.raw_headers, body, seen)
+    key, secrets = await _secrets(there.gateway, parts.vault)
+    tags = union(settings.tags, there.gateway.tags, caller.tags)
+    fields = outgoing(
+        for_the_gateway(request.raw_headers),
+        there.gateway,
+        key,
+        _template_values(caller, there, tags, parts.user),
+        secrets,
+        None if there.body is None else len(there.body),
+    )
+
+    record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, caller, there, tags, seen.stream)
+    upload = there.body if there.body is not None else record.counted(request.content.iter_any()) if request.can_read_body else None
+    try:
+        async with parts.upstream.open(there.gateway, request.method, there.target, fields, upload, settings.timeouts) as reply:
+            record.answered(reply)
+            if reply.status == 401:
+                parts.vault.forget(there.gateway.name)
+            response = reply_to_agent(reply, lambda name: log.warning("reply.field_dropped", gateway=there.gateway.name, field=name))
+            await response.prepare(request)
+            record.ending = await relay(reply, response, record.progress, record.meter.feed, settings.timeouts.idle)
+            if record.ending is Ending.CLEAN:
+                await response.write_eof()
+            else:
+                break_off(request, response)
+            return response
+    except Refusal as refusal:
+        record.refused(refusal)
+        raise
+    except ConnectionError:
+        record.ending = Ending.CLIENT_GONE
+        raise
+    except asyncio.CancelledError:
+        record.ending = Ending.CLIENT_GONE if request.transport is None or request.transport.is_closing() else Ending.CUT
+        raise
+    finally:
+        record.close()
+
+
+async def _whole_body(request: web.Request, limit: int) -> bytes:
+    """Raises `Refusal` (`request_too_large`) as soon as it is known."""
+    too_large = Refusal(
+        "request_too_large",
+        f"the request's body is larger than {limit} bytes",
+        "limits.body in the configuration sets this limit; the Messages API itself takes 32 MB",
+    )
+    if (request.content_length or 0) > limit:
+        raise too_large
+    pieces = []
+    size = 0
+    async for piece in request.content.iter_any():
+        size += len(piece)
+        if size > limit:
+            raise too_large
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _peek(fields: Sequence[Field], body: bytes | None) -> Peek:
+    coding = first(fields, b"content-encoding")
+    if not body or (coding is not None and coding.strip().lower() not in {b"", b"identity"}):
+        return Peek()
+    return peek(body)
+
+
+async def _secrets(gateway: Gateway, vault: Vault) -> tuple[str, dict[str, str]]:
+    """The gateway's key, and what its secret-valued headers hold."""
+    key = await vault.secret(gateway.credential, origin=gateway.origin, gateway=gateway.name)
+    others = {
+        name: await vault.secret(value, origin=gateway.origin, gateway=gateway.name)
+        for name, value in gateway.headers
+        if isinstance(value, Secret)
+    }
+    return key, others
+
+
+def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: str) -> dict[str, str]:
+    return {
+        "session": caller.session,
+        "tags": ",".join(tags),
+        "project": caller.project or "",
+        "repo": caller.repo or "",
+        "branch": caller.branch or "",
+        "user": user,
+        "gateway": there.gateway.name,
+    }

@@ -1,0 +1,145 @@
+"""One exchange on its way into the ledger: the row is opened when the request goes out and closed when it has ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sidecar.ledger.entry import Closing, Ending, Opening
+from sidecar.ledger.outcome import outcome
+from sidecar.metering.headers import reply_facts
+from sidecar.metering.meter import Meter
+from sidecar.proxy.relay import Progress
+from sidecar.wire.fields import first, text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sidecar.errors import Refusal
+    from sidecar.gateways.route import Route
+    from sidecar.ledger.ids import Ids
+    from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.connection import Reply
+    from sidecar.sessions.session import Caller
+    from sidecar.wire.target import Target
+
+log = structlog.get_logger("sidecar.exchange")
+
+
+class Record:
+    """Collects what becomes known.  `ending` says how it came out; until somebody knows better, the gateway broke off."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        ids: Ids,
+        instance: str,
+        method: str,
+        target: Target,
+        caller: Caller,
+        there: Route,
+        tags: tuple[str, ...],
+        stream: bool | None,
+    ) -> None:
+        self.progress = Progress()
+        self.meter = Meter(there.kind, None)
+        self.ending = Ending.CUT
+        self._ledger = ledger
+        self._begun = time.monotonic()
+        self._bytes_in = len(there.body or b"")
+        self._status: int | None = None
+        self._own_error: str | None = None
+        self._facts: tuple[str | None, str | None, float | None] = (None, None, None)
+        now = time.time()
+        self._opening = Opening(
+            id=ids.next(int(now * 1000)),
+            instance=instance,
+            started_at=now,
+            kind=there.kind,
+            session=caller.session,
+            run=caller.run,
+            agent=caller.agent,
+            parent_agent=caller.parent_agent,
+            gateway=there.gateway.name,
+            tags=tags,
+            project=caller.project,
+            repo=caller.repo,
+            branch=caller.branch,
+            client=caller.client,
+            method=method,
+            path=target.path,
+            model_requested=there.model_requested,
+            model_sent=there.model_sent,
+            stream=stream,
+            billing=there.billing,
+            retry_count=caller.retry_count,
+            price_provider=there.gateway.price_provider,
+        )
+        ledger.open(self._opening)
+
+    async def counted(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for piece in content:
+            self._bytes_in += len(piece)
+            yield piece
+
+    def answered(self, reply: Reply) -> None:
+        coding = first(reply.fields, b"content-encoding")
+        self.meter = Meter(self._opening.kind, text(coding) if coding else None)
+        self._status = reply.status
+        self._facts = reply_facts([(text(name), text(value)) for name, value in reply.fields])
+
+    def refused(self, refusal: Refusal) -> None:
+        self._own_error = refusal.code
+        if refusal.code == "unreachable":
+            self.ending = Ending.UNREACHABLE
+        elif refusal.code.startswith("timeout"):
+            self.ending = Ending.TIMEOUT
+
+    def close(self) -> None:
+        now = time.monotonic()
+        duration = (now - self._begun) * 1000
+        first_byte = self.progress.first_byte_at
+        request_id, cache_status, header_cost = self._facts
+        closing = Closing(
+            id=self._opening.id,
+            finished_at=self._opening.started_at + duration / 1000,
+            ending=self.ending,
+            status=self._status,
+            own_error=self._own_error,
+            bytes_in=self._bytes_in,
+            bytes_out=self.progress.bytes_out,
+            first_byte_ms=None if first_byte is None else (first_byte - self._begun) * 1000,
+            duration_ms=duration,
+            request_id=request_id,
+            cache_status=cache_status,
+            header_cost_usd=header_cost,
+            reading=self.meter.reading(),
+        )
+        self._ledger.close(closing)
+        _log(self._opening, closing)
+
+
+def _log(opening: Opening, closing: Closing) -> None:
+    usage = closing.reading.usage
+    what, error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, closing.reading)
+    log.info(
+        "exchange.done",
+        id=opening.id,
+        session=opening.session,
+        gateway=opening.gateway,
+        method=opening.method,
+        path=opening.path,
+        model=closing.reading.model or opening.model_sent,
+        status=closing.status,
+        outcome=what,
+        error_type=error_type,
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        cache_read_tokens=usage.cache_read,
+        first_byte_ms=None if closing.first_byte_ms is None else round(closing.first_byte_ms, 1),
+        duration_ms=round(closing.duration_ms, 1),
+        bytes_in=closing.bytes_in,
+        bytes_out=closing.bytes_out,
+    )

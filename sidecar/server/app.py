@@ -1,0 +1,103 @@
+"""The listener's side: one handler for everything, the guard first, every refusal turned into an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from sidecar.errors import Refusal
+from sidecar.proxy.exchange import exchange
+from sidecar.proxy.relay import strip_additions
+from sidecar.proxy.replies import refused
+from sidecar.server.guard import admit, check_way_in
+from sidecar.server.own import PREFIX
+from sidecar.wire.fields import every, text
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+    from sidecar.server.own import Own
+
+log = structlog.get_logger("sidecar.server")
+
+#: Agents send these bare, before anything else, to warm a connection up.
+WARM_UPS = ("/", "/api/hello")
+#: aiohttp's own limits (8 KiB, 128 fields) are below what Claude Code can be told to send.
+MAX_FIELD = 256 * 1024
+MAX_FIELDS = 512
+#: Seconds to go on reading a body that was answered early, so that the agent gets to see the answer.
+LINGER_SECONDS = 2.0
+#: Idle connections of agents; theirs are closed when they are.
+KEEPALIVE_SECONDS = 75.0
+
+_AGENT = frozenset({"agent"})
+
+
+class App:
+    """`is_draining` makes every new exchange a refusal; the ones under way go on."""
+
+    def __init__(self, own: Own) -> None:
+        self._own = own
+        self.is_draining = False
+
+    def runner(self) -> web.AppRunner:
+        application = web.Application(middlewares=[answered])
+        application.router.add_route("*", "/{tail:.*}", self._handle)
+        application.on_response_prepare.append(strip_additions)
+        return web.AppRunner(
+            application,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            max_line_size=MAX_FIELD,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_FIELDS,
+            lingering_time=LINGER_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            shutdown_timeout=1.0,
+        )
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        parts = self._own.parts
+        settings = await parts.settings.refresh()
+        check_way_in(request.remote, request.raw_headers, settings)
+        path = request.raw_path.partition("?")[0]
+        if request.method == "HEAD" and path in WARM_UPS:
+            return web.Response(status=204)
+        if path.startswith(PREFIX):
+            return await self._own.answer(request, settings)
+        bearer = admit(request.raw_headers, self._own.pass_key.current(), _AGENT)
+        if any("websocket" in text(value).lower() for value in every(request.raw_headers, b"upgrade")):
+            raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
+        if self.is_draining:
+            raise Refusal("draining", "the sidecar is shutting down", "it is back after: sidecar start")
+        task = asyncio.current_task()
+        if task is not None:
+            parts.live.add(task)
+        try:
+            return await exchange(request, settings, bearer, parts)
+        finally:
+            parts.live.discard(task)  # type: ignore[arg-type]  # None is never in it
+
+
+@web.middleware
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No exception of ours, and no page of the library's, reaches an agent."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        failure = refusal
+        log.info("request.refused", code=refusal.code, method=request.method, path=request.raw_path.partition("?")[0], why=str(refusal))
+    except web.HTTPException as other:
+        failure = Refusal("bad_request", f"the sidecar does not forward {request.method} {request.raw_path[:80]!r} ({other.status})")
+    except ConnectionError:
+        failure = Refusal("upstream_closed", "nobody is there to read this")
+    except Exception:
+        log.exception("request.failed", method=request.method)
+        failure = Refusal("internal", "something went wrong here", "the log says what: sidecar logs")
+    if request.writer.output_size > 0 and request.transport is not None:
+        request.transport.close()
+    return refused(failure)

@@ -1,0 +1,76 @@
+"""Who may come in: checked before anything else, and before a byte of a request's body is read.
+
+A page in a browser can make requests to 127.0.0.1, and can make its own name resolve to it (DNS rebinding); the checks of `Host`,
+`Origin` and `Sec-Fetch-Site` are against those, the pass is against everything else.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.errors import Refusal
+from sidecar.sessions.passes import check
+from sidecar.sessions.session import find_pass
+from sidecar.wire.fields import first, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidecar.config.settings import Settings
+    from sidecar.sessions.passes import Pass
+    from sidecar.wire.fields import Field
+
+
+def check_way_in(peer: str | None, fields: Sequence[Field], settings: Settings) -> None:
+    """Raises `Refusal`: `forbidden_peer`, `forbidden_host` or `forbidden_origin`.  `peer` is the address that connected."""
+    if not settings.allow_remote and not (peer is not None and _is_loopback(peer)):
+        raise Refusal("forbidden_peer", f"requests from {peer} are not let in", "see `allow_remote:` in the configuration")
+    host = _host_name(text(first(fields, b"host") or b""))
+    if not _is_loopback(host) and host not in settings.hosts:
+        raise Refusal(
+            "forbidden_host",
+            f"{host[:80]!r} is not a name of this machine's loopback",
+            "if you use that name on purpose, add it to `hosts:` in the configuration",
+        )
+    if first(fields, b"origin") is not None:
+        raise Refusal("forbidden_origin", "requests from web pages are not let in")
+    site = first(fields, b"sec-fetch-site")
+    if site is not None and site.strip() not in {b"none", b"same-origin"}:
+        raise Refusal("forbidden_origin", "requests from web pages are not let in")
+
+
+def admit(fields: Sequence[Field], key: bytes, scopes: frozenset[str]) -> Pass:
+    """The pass this request holds.  Raises `Refusal`: `bad_pass`, `forbidden_scope`."""
+    held = find_pass(fields)
+    bearer = check(key, held, time.time()) if held is not None else None
+    if bearer is None:
+        raise Refusal(
+            "bad_pass",
+            "this agent holds no valid pass" if held is None else "this agent's pass is not valid (any more)",
+            "start the agent with `sidecar run`, or see `sidecar token`; a login does not help",
+        )
+    if bearer.scope not in scopes:
+        raise Refusal("forbidden_scope", f"a pass of scope {bearer.scope!r} does not open this")
+    return bearer
+
+
+def _host_name(host: str) -> str:
+    """Without the port, which is not judged: a forwarded port differs."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+@functools.lru_cache(maxsize=256)
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

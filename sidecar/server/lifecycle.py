@@ -1,0 +1,238 @@
+"""A sidecar's life: take the lock, listen, say where, serve; on the way out let live streams finish, then let go of everything.
+
+The order of the end matters: no new exchanges, the listener, the live streams, the connections to the gateways, the ledger, the
+state file, the lock.  A handover ends the same way, only that lock and port go first, so that the next sidecar serves while this
+one still finishes its streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from sidecar import __version__
+from sidecar.config.live import LiveSettings
+from sidecar.config.load import load
+from sidecar.credentials.vault import Variables, Vault
+from sidecar.daemon import client
+from sidecar.daemon.state import Lock, held
+from sidecar.errors import SidecarError
+from sidecar.ledger.ids import Ids
+from sidecar.ledger.writer import Ledger
+from sidecar.observe import logs
+from sidecar.proxy.exchange import Parts
+from sidecar.proxy.upstream import Upstream
+from sidecar.server.app import App
+from sidecar.server.listen import BACKLOG, listen
+from sidecar.server.own import Own
+from sidecar.server.state import Publisher
+from sidecar.sessions.passkey import PassKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sidecar.config.settings import Settings
+    from sidecar.places import Places
+
+log = structlog.get_logger("sidecar.server")
+
+#: A running sidecar lets go of lock and port at once when asked.
+HANDOVER_SECONDS = 5.0
+#: A second SIGTERM, or `stop --now`: what is still running gets this long to be cut properly.
+CUT_SECONDS = 2.0
+
+
+def serve(
+    places: Places, environ: Mapping[str, str], *, console: bool, ready: Callable[[dict[str, object]], None], replace: bool = False
+) -> int:
+    """Serve until told to stop, with `replace` in place of the sidecar that runs here now.
+
+    `ready` gets {"port", "notice"} once it serves, or {"error", "hint", "exit_code"} if it does not.
+    """
+    try:
+        settings = load(places)
+        lock = _take_over(places) if replace else Lock(places.lock_file)
+        if not replace and not lock.acquire():
+            raise SidecarError("a sidecar is already running here", "see: sidecar status")
+        _undumpable()
+        variables = Variables()
+        variables.update(environ, settings.variables)
+        vault = Vault(places.keys, variables)
+
+        def log_at(level: str) -> None:
+            logs.configure(level, places.logs, vault.in_use, console=console)
+
+        log_at(settings.log_level)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(Life(places, settings, variables, vault, lock, log_at).run(ready))
+    except SidecarError as error:
+        ready({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        return error.exit_code
+    finally:
+        logs.close()
+    return 0
+
+
+class Life:
+    """One instance, from its lock to its end.  `stop` may be called from the event loop at any time."""
+
+    def __init__(
+        self, places: Places, settings: Settings, variables: Variables, vault: Vault, lock: Lock, log_at: Callable[[str], None]
+    ) -> None:
+        self._places = places
+        self._variables = variables
+        self._vault = vault
+        self._lock = lock
+        self._log_at = log_at
+        self._instance = uuid.uuid4().hex
+        self._live = LiveSettings(places, settings)
+        self._stopping = asyncio.Event()
+        self._cutting = asyncio.Event()
+        self._handover: Lock | None = None
+
+    async def run(self, ready: Callable[[dict[str, object]], None]) -> None:
+        settings = self._live.current
+        sock, notice = listen(settings, self._places.state_file)
+        host, port = sock.getsockname()[:2]
+        upstream = Upstream(self._variables.get)
+        ledger = Ledger(self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text))
+        parts = Parts(self._instance, self._live, self._vault, upstream, ledger, Ids())
+        publisher = Publisher(self._places, self._live, self._instance, host, port)
+        pass_key = PassKey(self._places.pass_key)
+        app = App(Own(self._places, parts, pass_key, self._variables, publisher, self.stop))
+        self._live.on_change.append(lambda: self._changed(publisher))
+        ledger.start(alive=_draining(self._places.state_dir))
+        self._listen_to_signals()
+
+        runner = app.runner()
+        await runner.setup()
+        site = web.SockSite(runner, sock, backlog=BACKLOG)
+        await site.start()
+        publisher.publish()
+        log.info("sidecar.started", version=__version__, instance=self._instance, port=port, gateway=settings.gateway, config=settings.path)
+        ready({"port": port, "notice": notice})
+
+        await self._stopping.wait()
+        app.is_draining = True
+        await site.stop()
+        if self._handover is not None:
+            self._lock.release()
+        if runner.server is not None:
+            runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
+        log.info("sidecar.draining", streams=len(parts.live))
+        await self._drained(parts.live)
+        await runner.cleanup()
+        upstream.close()
+        await asyncio.to_thread(ledger.stop)
+        log.info("sidecar.stopped", instance=self._instance)
+        if self._handover is not None:
+            _forget(_draining_path(self._places.state_dir, self._instance))
+            self._handover.release()
+        else:
+            _forget(self._places.state_file)
+            self._lock.release()
+
+    def stop(self, *, now: bool = False, handover: bool = False) -> None:
+        """Begin the end; `now` cuts what is under way, `handover` frees lock and port at once."""
+        if handover and not self._stopping.is_set():
+            self._handover = Lock(_draining_path(self._places.state_dir, self._instance))
+            self._handover.acquire()
+        self._stopping.set()
+        if now:
+            self._cutting.set()
+
+    def _changed(self, publisher: Publisher) -> None:
+        settings, error = self._live.current, self._live.error
+        if error is not None:
+            log.error("config.rejected", problem=error)
+        else:
+            self._log_at(settings.log_level)
+            log.info("config.reloaded", path=settings.path, gateway=settings.gateway)
+        self._vault.forget()
+        publisher.keys_unknown()
+
+    async def _drained(self, live: set[asyncio.Task[object]]) -> None:
+        """Wait for the exchanges under way, up to `timeouts.drain` or until told that now means now; then cut the rest."""
+        cutting = asyncio.ensure_future(self._cutting.wait())
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._live.current.timeouts.drain):
+                    while live and not cutting.done():
+                        await asyncio.wait({*live, cutting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            cutting.cancel()
+        if live:
+            log.warning("sidecar.cutting", streams=len(live))
+            for task in live:
+                task.cancel()
+            await asyncio.wait(live, timeout=CUT_SECONDS)
+
+    def _listen_to_signals(self) -> None:
+        def told() -> None:
+            self.stop(now=self._stopping.is_set())
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if sys.platform == "win32":
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(told))
+            else:
+                loop.add_signal_handler(number, told)
+
+
+def _take_over(places: Places) -> Lock:
+    """Everything is loaded by now, so that port and lock are free for a moment only."""
+    lock = Lock(places.lock_file)
+    running = client.verified(places)
+    if running is not None:
+        client.ask(places, running, "POST", "/_sidecar/stop", {"handover": True})
+    if not lock.acquire(wait_seconds=HANDOVER_SECONDS):
+        raise SidecarError("the running sidecar does not let go", "sidecar stop --now")
+    return lock
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415  # there is none for Windows
+
+    return uvloop.new_event_loop
+
+
+def _undumpable() -> None:
+    """Linux: no core dump, and no other process of the same user reads this one's memory through /proc."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415  # nowhere else
+
+        pr_set_dumpable = 4
+        ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
+
+
+def _draining_path(folder: str, instance: str) -> str:
+    return os.path.join(folder, f"draining-{instance}.lock")
+
+
+def _draining(folder: str) -> set[str]:
+    """The instances that have handed over and still finish their streams: their rows are their own."""
+    alive = set()
+    for name in os.listdir(folder):
+        instance = name.removeprefix("draining-").removesuffix(".lock")
+        if name == f"draining-{instance}.lock":
+            path = _draining_path(folder, instance)
+            if held(path):
+                alive.add(instance)
+            else:
+                _forget(path)
+    return alive
+
+
+def _forget(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

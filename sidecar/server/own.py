@@ -1,0 +1,141 @@
+"""The sidecar's own paths below `/_sidecar/`: what the commands ask a running daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from sidecar import __version__
+from sidecar.errors import Refusal, SidecarError
+from sidecar.ledger.reports import report
+from sidecar.proxy.replies import answer
+from sidecar.server.guard import admit
+from sidecar.sessions.passes import health_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sidecar.config.settings import Settings
+    from sidecar.credentials.vault import Variables
+    from sidecar.places import Places
+    from sidecar.proxy.exchange import Parts
+    from sidecar.server.state import Publisher
+    from sidecar.sessions.passkey import PassKey
+
+
+class Stop(Protocol):
+    def __call__(self, *, now: bool, handover: bool) -> None: ...
+
+
+PREFIX = "/_sidecar/"
+#: A shell's environment is below this on every system (Linux: 128 KiB for one string, 2 MiB in all).
+MAX_BODY = 4 * 1024 * 1024
+
+_CONTROL = frozenset({"control"})
+_ANYBODY = frozenset({"control", "agent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """`stop` begins the end of this sidecar; the answer tells how many streams it then waits for."""
+
+    places: Places
+    parts: Parts
+    pass_key: PassKey
+    variables: Variables
+    publisher: Publisher
+    stop: Stop
+
+    async def answer(self, request: web.Request, settings: Settings) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        given = {name: values[0] for name, values in parse_qs(query).items()}
+        if request.method == "GET" and path == PREFIX + "health":
+            return self._health(given.get("nonce"))
+        handlers: dict[tuple[str, str], Callable[[web.Request, Settings, dict[str, str]], Awaitable[web.StreamResponse]]] = {
+            ("GET", "status"): self._status,
+            ("GET", "usage"): self._usage,
+            ("GET", "credential"): self._credential,
+            ("POST", "variables"): self._variables,
+            ("POST", "forget"): self._forget,
+            ("POST", "stop"): self._stop,
+        }
+        handler = handlers.get((request.method, path.removeprefix(PREFIX)))
+        if handler is None:
+            admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
+            raise Refusal("not_found", f"the sidecar has no {request.method} {path[:80]}")
+        return await handler(request, settings, given)
+
+    def _health(self, nonce: str | None) -> web.Response:
+        value = {"name": "sidecar", "version": __version__, "instance": self.parts.instance}
+        if nonce is not None:
+            value["proof"] = health_proof(self.pass_key.current(), nonce[:256])
+        return answer(value)
+
+    async def _status(self, request: web.Request, settings: Settings, _given: dict[str, str]) -> web.Response:
+        self._for_the_owner(request)
+        return answer(self.publisher.status(settings, len(self.parts.live)))
+
+    async def _usage(self, request: web.Request, _settings: Settings, given: dict[str, str]) -> web.Response:
+        bearer = admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
+        session = given.get("session") or bearer.session or bearer.run
+        if bearer.scope == "agent" and session not in {bearer.session, bearer.run}:
+            raise Refusal("forbidden_scope", "an agent's pass reads its own session only")
+        return answer(await asyncio.to_thread(report, self.places.ledger, by="session", session=session))
+
+    async def _credential(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
+        self._for_the_owner(request)
+        name = given.get("gateway") or settings.gateway
+        gateway = settings.gateways.get(name)
+        if gateway is None:
+            raise Refusal("unknown_gateway", f"there is no gateway {name[:64]!r}", "see: sidecar gateways")
+        where = error = None
+        try:
+            found = await self.parts.vault.lookup(gateway.credential, origin=gateway.origin, gateway=name)
+            where = found.where if found is not None else None
+        except SidecarError as problem:
+            error = str(problem)
+        self.publisher.key_seen(name, there=where is not None)
+        return answer({"gateway": name, "key": where is not None, "where": where, "error": error})
+
+    async def _variables(self, request: web.Request, settings: Settings, _given: dict[str, str]) -> web.Response:
+        self._for_the_owner(request)
+        value = await _json_object(request)
+        self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, settings.variables)
+        self.publisher.keys_unknown()
+        return web.Response(status=204)
+
+    async def _forget(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:
+        self._for_the_owner(request)
+        gateway = (await _json_object(request)).get("gateway")
+        self.parts.vault.forget(gateway if isinstance(gateway, str) else None)
+        self.publisher.keys_unknown()
+        return web.Response(status=204)
+
+    async def _stop(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:
+        self._for_the_owner(request)
+        value = await _json_object(request)
+        self.stop(now=value.get("now") is True, handover=value.get("handover") is True)
+        return answer({"streams": len(self.parts.live)})
+
+    def _for_the_owner(self, request: web.Request) -> None:
+        admit(request.raw_headers, self.pass_key.current(), _CONTROL)
+
+
+async def _json_object(request: web.Request) -> dict[str, object]:
+    body = b""
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise Refusal("request_too_large", f"a control request of more than {MAX_BODY} bytes")
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise Refusal("bad_request", "a JSON object was expected")
+    return value

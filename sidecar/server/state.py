@@ -1,0 +1,90 @@
+"""What the running daemon tells about itself: `daemon.json`, which `sidecar run` reads, and the answer to `status`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sidecar import __version__
+from sidecar.daemon import state as daemon_state
+from sidecar.gateways.gateway import Secret, Variable
+
+if TYPE_CHECKING:
+    from sidecar.config.live import LiveSettings
+    from sidecar.config.settings import Settings
+    from sidecar.gateways.gateway import Gateway
+    from sidecar.places import Places
+
+
+class Publisher:
+    """Writes `daemon.json` anew whenever something in it has changed."""
+
+    def __init__(self, places: Places, live: LiveSettings, instance: str, host: str, port: int) -> None:
+        self._places = places
+        self._live = live
+        self._instance = instance
+        self._host = host
+        self._port = port
+        self._started_at = _utc(time.time())
+        self._keys: dict[str, bool] = {}
+
+    def publish(self) -> None:
+        settings = self._live.current
+        daemon_state.write(
+            self._places.state_file,
+            {
+                "pid": os.getpid(),
+                "host": self._host,
+                "port": self._port,
+                "instance": self._instance,
+                "version": __version__,
+                "config": settings.path,
+                "config_error": self._live.error,
+                "started_at": self._started_at,
+                "gateway": settings.gateway,
+                "variables": list(settings.variables),
+                "gateways": {
+                    name: {
+                        "beside": gateway.beside,
+                        "agent_env": dict(gateway.agent_env or {}),
+                        "remove": sorted(_key_variables(gateway)),
+                        "key": self._keys.get(name),
+                    }
+                    for name, gateway in settings.gateways.items()
+                },
+            },
+        )
+
+    def status(self, settings: Settings, streams: int) -> dict[str, object]:
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "port": self._port,
+            "version": __version__,
+            "instance": self._instance,
+            "started_at": self._started_at,
+            "gateway": settings.gateway,
+            "streams": streams,
+            "config": {"path": settings.path, "error": self._live.error},
+        }
+
+    def key_seen(self, gateway: str, *, there: bool) -> None:
+        if self._keys.get(gateway) is not there:
+            self._keys[gateway] = there
+            self.publish()
+
+    def keys_unknown(self) -> None:
+        """Something has changed that keys come from: whoever needs to know has to ask again."""
+        self._keys.clear()
+        self.publish()
+
+
+def _key_variables(gateway: Gateway) -> set[str]:
+    """The environment variables that this gateway's secrets come from: an agent must not inherit them."""
+    secrets = (gateway.credential, *(value for _, value in gateway.headers if isinstance(value, Secret)))
+    return {source.name for secret in secrets for source in secret.sources if isinstance(source, Variable)}
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03}Z"

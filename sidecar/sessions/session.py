@@ -1,0 +1,147 @@
+"""Who is asking: the pass, what the agent says of itself in headers and body, and the sidecar's own headers, in that order of trust.
+
+Pure.  What a pass pins, nothing else changes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.errors import Refusal
+from sidecar.sessions.passes import LONGEST_LABEL, PREFIX, is_label
+from sidecar.wire.fields import every, first, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sidecar.sessions.passes import Pass
+    from sidecar.wire.fields import Field
+
+#: Where agents put their session, the surest first: Claude Code, Codex (two spellings), opencode (three).
+SESSION_FIELDS = (
+    b"x-claude-code-session-id",
+    b"session-id",
+    b"session_id",
+    b"x-session-id",
+    b"x-opencode-session",
+    b"x-session-affinity",
+)
+
+# Claude Code before it wrote JSON there: user_<hash>_account_<uuid>_session_<uuid>.
+_OLD_USER_ID = re.compile(r"_session_([0-9A-Za-z-]+)\Z")
+#: Where an agent may hold its pass; the first that looks like one decides.
+PASS_FIELDS = (b"x-sidecar-pass", b"authorization", b"x-api-key")
+_BEARER = re.compile(rb"bearer +", re.IGNORECASE)
+
+_PRODUCT = re.compile(r"[^\s/(]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's origin.  `gateway` is the one asked for, None for the active one; `is_pinned` if the pass said so."""
+
+    session: str
+    run: str
+    agent: str | None
+    parent_agent: str | None
+    tags: tuple[str, ...]
+    gateway: str | None
+    is_pinned: bool
+    project: str | None
+    repo: str | None
+    branch: str | None
+    client: str | None
+    retry_count: int | None
+
+
+def find_pass(fields: Iterable[Field]) -> str | None:
+    """The text that is offered as a pass: the first of the three fields, in their order of trust, that looks like one."""
+    held = {field[0].lower(): found for field in fields if (found := _pass_in(field))}
+    return next((held[name] for name in PASS_FIELDS if name in held), None)
+
+
+def for_the_gateway(fields: Iterable[Field]) -> list[Field]:
+    """The fields without what is meant for the sidecar: every pass, every `x-sidecar-*`."""
+    return [field for field in fields if not field[0].lower().startswith(b"x-sidecar-") and _pass_in(field) is None]
+
+
+def identify(bearer: Pass, fields: Sequence[Field], user_id: str | None) -> Caller:
+    """Raises `Refusal` (`bad_header`) for a session or tag that is too long or holds control characters."""
+    agent = first(fields, b"user-agent")
+    product = _PRODUCT.match(text(agent)) if agent else None
+    retries = first(fields, b"x-stainless-retry-count")
+    asked = first(fields, b"x-sidecar-gateway")
+    return Caller(
+        session=bearer.session or _said(fields, user_id) or bearer.run,
+        run=bearer.run,
+        agent=_name(fields, b"x-claude-code-agent-id"),
+        parent_agent=_name(fields, b"x-claude-code-parent-agent-id"),
+        tags=union(bearer.tags, _tags(fields)),
+        gateway=bearer.gateway or (text(asked).strip() or None if asked else None),
+        is_pinned=bearer.gateway is not None,
+        project=bearer.project,
+        repo=bearer.repo,
+        branch=bearer.branch,
+        client=product[0] if product else None,
+        retry_count=int(retries) if retries and retries.isdigit() and len(retries) < 10 else None,
+    )
+
+
+def union(*groups: Iterable[str]) -> tuple[str, ...]:
+    """All of them in order, each once."""
+    return tuple(dict.fromkeys(tag for group in groups for tag in group))
+
+
+def _pass_in(field: Field) -> str | None:
+    """The pass that this field holds, if it holds one."""
+    name, value = field
+    lower = name.lower()
+    if lower not in PASS_FIELDS:
+        return None
+    if lower == b"authorization":
+        value = _BEARER.sub(b"", value, count=1)
+    candidate = value.strip().decode("latin-1")
+    return candidate if candidate.startswith(PREFIX) else None
+
+
+def _said(fields: Sequence[Field], user_id: str | None) -> str | None:
+    for name in (b"x-sidecar-session", *SESSION_FIELDS):
+        if session := _name(fields, name):
+            return session
+    return _from_user_id(user_id) if user_id else None
+
+
+def _from_user_id(user_id: str) -> str | None:
+    try:
+        decoded = json.loads(user_id)
+    except (ValueError, RecursionError):
+        match = _OLD_USER_ID.search(user_id)
+        session: object = match[1] if match else None
+    else:
+        session = decoded.get("session_id") if isinstance(decoded, dict) else None
+    if not isinstance(session, str) or not session or not is_label(session):
+        return None
+    return session
+
+
+def _name(fields: Sequence[Field], name: bytes) -> str | None:
+    value = first(fields, name)
+    return _checked(name, value) if value else None
+
+
+def _tags(fields: Sequence[Field]) -> list[str]:
+    values = (piece for value in every(fields, b"x-sidecar-tags") for piece in value.split(b","))
+    return [tag for value in values if (tag := _checked(b"x-sidecar-tags", value))]
+
+
+def _checked(name: bytes, value: bytes) -> str:
+    try:
+        label = value.decode().strip()
+    except UnicodeDecodeError:
+        raise Refusal("bad_header", f"{text(name)} is not valid UTF-8") from None
+    if not is_label(label):
+        raise Refusal("bad_header", f"{text(name)} holds a control character, or a value of more than {LONGEST_LABEL} characters")
+    return label
