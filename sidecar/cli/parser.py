@@ -53,8 +53,11 @@ COMMANDS = (
     Command(
         "demo",
         "the whole story with no account and no network",
-        "sidecar demo --agent claude",
-        (_argument("--agent", metavar="COMMAND", help="send this agent through it instead of the built-in conversation"),),
+        "sidecar demo --agent claude -- -p 'say hi'",
+        (
+            _argument("--agent", metavar="COMMAND", help="send this agent through it instead of the built-in conversation"),
+            _argument("command", metavar="ARGUMENT", nargs="*", help="after --: the agent's own arguments"),
+        ),
         "sidecar.cli.demo:demo",
     ),
     Command(
@@ -115,7 +118,7 @@ COMMANDS = (
             _argument("-f", "--follow", action="store_true", help="go on as it grows"),
             _argument("-n", "--lines", metavar="N", type=int, default=100, help="how many lines to begin with (default: %(default)s)"),
         ),
-        "sidecar.cli.service:logs",
+        "sidecar.cli.logs:logs",
     ),
     Command("use", "make a gateway the active one", "sidecar use edgee", (_WHICH,), "sidecar.cli.use:use"),
     Command("gateways", "which gateways there are, and which have a key", "sidecar gateways", (_JSON,), "sidecar.cli.gateways:gateways"),
