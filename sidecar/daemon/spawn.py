@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sidecar.places import Places
 
 START_SECONDS = 60.0
-_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "NO_COLOR")
 _KEPT_FOR_THE_KEYRING = ("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "PYTHON_KEYRING_BACKEND")
 _KEPT_ON_WINDOWS = (
     "SYSTEMROOT",
@@ -56,18 +56,19 @@ def clean_environment(environ: Mapping[str, str], places: Places) -> dict[str, s
     return kept | places.environment()
 
 
-def start(places: Places, environ: Mapping[str, str]) -> tuple[State, str | None]:
+def start(places: Places, environ: Mapping[str, str], *, replace: bool = False) -> tuple[State, str | None]:
     """The serving daemon's state, and what it wants the user to know.  Raises `SidecarError`.
 
-    Of starters at the same time one starts it; the others wait for that one and find it serving.
+    Of starters at the same time one starts it; the others wait for that one and find it serving.  With `replace` the new daemon
+    takes the place of the one that runs.
     """
     lock = state.Lock(places.start_lock)
     if not lock.acquire(wait_seconds=START_SECONDS):
         raise SidecarError("another command has been starting the sidecar for a minute", "sidecar status")
     try:
-        if running := client.verified(places):
+        if not replace and (running := client.verified(places)):
             return running, None
-        notice = _launch(places, environ)
+        notice = _launch(places, environ, ["--replace"] if replace else [])
         if running := client.verified(places):
             return running, notice
     finally:
@@ -75,11 +76,11 @@ def start(places: Places, environ: Mapping[str, str]) -> tuple[State, str | None
     raise DidNotStart("the sidecar started, and does not answer", "sidecar logs")
 
 
-def _launch(places: Places, environ: Mapping[str, str]) -> str | None:
+def _launch(places: Places, environ: Mapping[str, str], options: list[str]) -> str | None:
     private_folder(places.logs)
     errors = os.path.join(places.logs, "daemon.stderr")
     with open(os.open(errors, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "rb") as stderr:
-        process = _popen(clean_environment(environ, places), stderr)
+        process = _popen(options, clean_environment(environ, places), stderr)
         line = _converse(process, json.dumps(dict(environ)).encode())
         try:
             answer = json.loads(line)
@@ -96,12 +97,12 @@ def _launch(places: Places, environ: Mapping[str, str]) -> str | None:
     return notice
 
 
-def _popen(environment: dict[str, str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _popen(options: list[str], environment: dict[str, str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     # -P: the home folder, where it runs, is no place to import modules from.
-    command = [sys.executable, "-P", "-m", "sidecar.server"]
+    command = [sys.executable, "-P", "-m", "sidecar.server", *options]
     pipe, home = subprocess.PIPE, os.path.expanduser("~")
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, env=environment, cwd=home, **detached)  # noqa: S603 - our own module
 

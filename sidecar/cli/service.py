@@ -1,0 +1,169 @@
+"""`serve`, `start`, `stop`, `restart`, `status`: the daemon's life.
+
+No process is ever signalled: the daemon is asked over its own paths, after it has proved that it is ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.cli.prepare import mismatches, serving
+from sidecar.daemon import client, spawn
+from sidecar.daemon import state as daemon_state
+from sidecar.errors import NotRunning, SidecarError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+    from sidecar.daemon.state import State
+    from sidecar.places import Places
+
+_HANDED_OVER = "SIDECAR_ENVIRONMENT_ON_STDIN"
+_SETTLE_SECONDS = 5.0
+_END_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+def serve(args: Namespace) -> int:
+    if os.environ.pop(_HANDED_OVER, None) is None:
+        return _serve_clean(args.places)
+    from sidecar.server import lifecycle  # noqa: PLC0415 - half a second that the other commands need not spend
+
+    environ = json.load(sys.stdin.buffer)
+    if sys.platform != "win32":
+        os.wait()  # for the process that wrote it
+
+    def ready(said: Mapping[str, object]) -> None:
+        state = daemon_state.read(args.places.state_file)
+        if "error" in said or state is None:
+            print(f"sidecar: {said.get('error')}\n  {said.get('hint')}", file=sys.stderr)
+            return
+        if said["notice"]:
+            print(f"sidecar: {said['notice']}", file=sys.stderr)
+        print(f"{_serving_line(state)}  Ctrl-C stops.", flush=True)
+
+    return lifecycle.serve(args.places, environ, console=True, ready=ready)
+
+
+def start(args: Namespace) -> int:
+    print(_serving_line(serving(args.places, os.environ)))
+    return 0
+
+
+def stop(args: Namespace) -> int:
+    print("Stopped." if _stop(args.places, now=args.now) else "The sidecar is not running.")
+    return 0
+
+
+def restart(args: Namespace) -> int:
+    """The new one takes over lock and port at once; the old one finishes its streams."""
+    state, notice = spawn.start(args.places, os.environ, replace=True)
+    if notice:
+        print(f"sidecar: {notice}", file=sys.stderr)
+    print(_serving_line(state))
+    return 0
+
+
+def status(args: Namespace) -> int:
+    state = client.verified(args.places)
+    if state is None:
+        if args.json:
+            print(json.dumps({"running": False}))
+        else:
+            print(
+                "The sidecar is not running."
+                if not daemon_state.held(args.places.lock_file)
+                else "The sidecar is starting, ending, or stuck: it does not answer."
+            )
+        return NotRunning.exit_code
+    report = client.ask(args.places, state, "GET", "/_sidecar/status")
+    if args.json:
+        print(json.dumps(report))
+        return 0
+    print(_serving_line(state))
+    print(f"process {state['pid']}, version {state['version']}, since {state['started_at']}, open streams: {report['streams']}")
+    print(f"configuration: {state['config'] or 'none, the defaults hold'}")
+    if state["config_error"]:
+        print(f"  it cannot be used, the last good one is in force: {state['config_error']}")
+    for mismatch in mismatches(state, args.places):
+        print(f"  {mismatch}: sidecar restart")
+    return 0
+
+
+def _serving_line(state: State) -> str:
+    return f"Serving on {client.base_url(state)}, gateway {state['gateway']}."
+
+
+def _stop(places: Places, *, now: bool) -> bool:
+    """Whether there was one to stop.  Returns when its lock is free."""
+    state = _settled(places)
+    if state is None:
+        if daemon_state.held(places.lock_file):
+            raise _stuck(places)
+        return False
+    streams = client.ask(places, state, "POST", "/_sidecar/stop", {"now": now}).get("streams")
+    try:
+        if streams and not now:
+            print(f"Waiting for {streams} open {'stream' if streams == 1 else 'streams'}.  Ctrl-C: do not wait.", flush=True)
+        while daemon_state.held(places.lock_file):
+            if now:
+                break
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        client.ask(places, state, "POST", "/_sidecar/stop", {"now": True})
+    deadline = time.monotonic() + _END_SECONDS
+    while daemon_state.held(places.lock_file):
+        if time.monotonic() > deadline:
+            raise _stuck(places)
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _settled(places: Places) -> State | None:
+    """The daemon that answers; one that is starting or ending gets a moment to do either."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        state = client.verified(places)
+        if state or not daemon_state.held(places.lock_file) or time.monotonic() > deadline:
+            return state
+        time.sleep(_POLL_SECONDS)
+
+
+def _stuck(places: Places) -> SidecarError:
+    state = daemon_state.read(places.state_file)
+    pid = state["pid"] if state else "PID"
+    # Not signalled from here: the number may belong to another process by now, which a person can see.
+    return SidecarError(f"a sidecar holds {places.lock_file} and does not answer", f"see whether it is process {pid}, then: kill {pid}")
+
+
+def _serve_clean(places: Places) -> int:
+    """Start over with an environment that holds no key; the one of the shell is handed over in memory, on stdin."""
+    sys.stdout.flush()
+    command = [sys.executable, "-P", "-m", "sidecar", *sys.argv[1:]]
+    environment = {**spawn.clean_environment(os.environ, places), _HANDED_OVER: "1"}
+    return _again(command, environment, json.dumps(dict(os.environ)).encode())
+
+
+if sys.platform == "win32":
+    import subprocess
+
+    def _again(command: list[str], environment: dict[str, str], handed: bytes) -> int:
+        return subprocess.run(command, env=environment, input=handed, check=False).returncode  # noqa: S603 - ourselves
+
+else:
+
+    def _again(command: list[str], environment: dict[str, str], handed: bytes) -> int:
+        reading, writing = os.pipe()
+        if os.fork() == 0:  # a pipe holds less than an environment may: somebody has to stay and write
+            os.close(reading)
+            with open(writing, "wb") as pipe:
+                pipe.write(handed)
+            os._exit(0)
+        os.close(writing)
+        os.dup2(reading, 0)
+        os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
