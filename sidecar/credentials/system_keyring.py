@@ -1,0 +1,99 @@
+"""Stored keys in the operating system's keyring, and what keeps a keyring from being used.
+
+Everything here blocks, if a person has to unlock something even for long: the vault calls it in a thread, `login` directly.
+Importing this file imports keyring, which takes longer than most commands do: import it where it is needed.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import keyring
+import keyring.core
+from keyring.backends import chainer, fail, null
+from keyring.errors import InitError, KeyringLocked, NoKeyringError
+
+from sidecar.credentials.stored import NoKeyring, Stored, from_text, to_text
+from sidecar.errors import CredentialFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyring.backend import KeyringBackend
+
+SERVICE = "sidecar"
+
+_OTHER_WAYS = "or keep the key in a file (sidecar login NAME --file), or take it from a variable or a command (credential: in config.yaml)"
+_INSTALL = f"install and unlock one (on Linux gnome-keyring or KWallet), {_OTHER_WAYS}"
+
+
+def read(name: str) -> Stored | None:
+    with _translated():
+        text = _backend().get_password(SERVICE, name)
+    return None if text is None else from_text(text, name, "the keyring")
+
+
+def write(name: str, stored: Stored) -> None:
+    with _translated():
+        _backend().set_password(SERVICE, name, to_text(stored))
+
+
+def remove(name: str) -> bool:
+    """Whether there was one."""
+    with _translated():
+        backend = _backend()
+        if backend.get_password(SERVICE, name) is None:
+            return False
+        backend.delete_password(SERVICE, name)
+    return True
+
+
+def check() -> str:
+    """The name of the backend in use.  Raises `NoKeyring` when it is none to keep keys in."""
+    with _translated():
+        return class_name(_backend())
+
+
+def refuse_unsafe(backend: KeyringBackend) -> None:
+    """Raises `NoKeyring` for a backend, or a chain with a member, that keeps nothing or keeps it in the open."""
+    members = (backend, *backend.backends) if isinstance(backend, chainer.ChainerBackend) else (backend,)
+    for member in members:
+        name = class_name(member)
+        if isinstance(member, fail.Keyring):
+            raise NoKeyring(f"no keyring can be reached on this machine (the backend is {name})", _INSTALL)
+        if isinstance(member, null.Keyring):
+            raise NoKeyring(f"the keyring is switched off: its backend {name} keeps nothing", _INSTALL)
+        if any(kind.__module__.startswith("keyrings.alt.") for kind in type(member).__mro__):
+            raise NoKeyring(f"the keyring's backend {name} does not protect what it keeps", f"uninstall keyrings.alt, {_OTHER_WAYS}")
+
+
+def class_name(backend: KeyringBackend) -> str:
+    return f"{type(backend).__module__}.{type(backend).__qualname__}"
+
+
+def _backend() -> KeyringBackend:
+    if isinstance(keyring.get_keyring(), fail.Keyring):
+        keyring.core.init_backend()  # a keyring may have been started since we last looked
+    backend = keyring.get_keyring()
+    refuse_unsafe(backend)
+    return backend
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns what a keyring raises into `CredentialFailed`: backends raise keyring's errors, those of their D-Bus library, OSErrors."""
+    try:
+        yield
+    except CredentialFailed:
+        raise
+    except NoKeyringError as error:
+        raise NoKeyring(f"no keyring can be reached on this machine ({_words(error)})", _INSTALL) from error
+    except (InitError, KeyringLocked) as error:
+        raise CredentialFailed(f"the keyring is locked ({_words(error)})", f"unlock it, {_OTHER_WAYS}") from error
+    except Exception as error:
+        raise CredentialFailed(f"the keyring failed ({_words(error)})", _INSTALL) from error
+
+
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

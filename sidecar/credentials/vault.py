@@ -1,0 +1,196 @@
+"""The gateways' secrets in memory: looked up when they are needed, kept while they are good, forgotten on request.
+
+The first source that has a secret wins.  What is not found is not remembered, so that storing a key helps the very next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from sidecar.credentials.sources import Reading, Sources
+from sidecar.credentials.stored import NoKeyring
+from sidecar.errors import CredentialFailed, NoCredential
+from sidecar.gateways.gateway import Command, KeyFile, Keyring, Secret, SecretFile, Source, Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+#: Variables a configuration may read that hold no secret: values to find in a log rather than to take out of it.
+_PUBLIC = frozenset({"NO_PROXY", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"})
+_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})
+
+REMEMBERED_VALUES = 256
+
+
+class Variables:
+    """The variables of the shells that started the sidecar or an agent, as far as the configuration names them.  In memory only."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    def update(self, mapping: Mapping[str, str], allowed: Collection[str]) -> None:
+        """Take over what is `allowed` and not empty; keep what another shell gave, unless it is no longer allowed."""
+        given = {name: value for name, value in mapping.items() if value}
+        known = self._values | given
+        self._values = {name: known[name] for name in allowed if name in known}
+
+    def secrets(self) -> frozenset[str]:
+        """The values that must not be written down: all but paths and host lists; of a proxy's URL the password."""
+        named = {name: value for name, value in self._values.items() if name.upper() not in _PUBLIC}
+        return frozenset(_proxy_password(value) if name.upper() in _PROXIES else value for name, value in named.items()) - {""}
+
+
+def _proxy_password(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:  # not a URL: who knows what it is
+        return url
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a secret was found, in words for a person: `the keyring`, `keys/vercel`, `$AI_GATEWAY_API_KEY`."""
+
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is remembered under: the same sources for another origin are another question."""
+
+    secret: Secret
+    origin: str
+    gateway: str
+
+
+class Vault:
+    """Used from one event loop.  `keys_dir` is the folder of the keys that `login --file` stores."""
+
+    def __init__(self, keys_dir: str, variables: Variables) -> None:
+        self._sources = Sources(keys_dir, variables.get)
+        self._variables = variables
+        self._readings: dict[_Wanted, Reading] = {}
+        self._looking: dict[_Wanted, asyncio.Future[Reading | None]] = {}
+        self._handed_out: OrderedDict[str, None] = OrderedDict()
+
+    async def secret(self, secret: Secret, *, origin: str, gateway: str) -> str:
+        """Raises `NoCredential` or `CredentialFailed`."""
+        wanted = _Wanted(secret, origin, gateway)
+        reading = self._readings.get(wanted)
+        if reading is None or not reading.is_current():
+            reading = await self._look(wanted)
+        if reading is None:
+            raise _not_found(wanted)
+        return reading.value
+
+    async def lookup(self, secret: Secret, *, origin: str, gateway: str) -> Found | None:
+        """Looks afresh.  None when no source has it; raises as `secret` does when something is in the way."""
+        wanted = _Wanted(secret, origin, gateway)
+        self._drop(wanted)
+        reading = await self._look(wanted)
+        return None if reading is None else Found(reading.where)
+
+    def forget(self, gateway: str | None = None) -> None:
+        """Read again for the next request: the secrets of this gateway, or all.  A look-up under way serves only who waits for it."""
+        for wanted in [*self._readings, *self._looking]:
+            if gateway in (None, wanted.gateway):
+                self._drop(wanted)
+
+    def in_use(self) -> frozenset[str]:
+        """Every secret that a log could come to hold: those handed out, also when since forgotten, and the variables'."""
+        return frozenset(self._handed_out).union((reading.value for reading in self._readings.values()), self._variables.secrets())
+
+    def _drop(self, wanted: _Wanted) -> None:
+        self._readings.pop(wanted, None)
+        self._looking.pop(wanted, None)
+
+    async def _look(self, wanted: _Wanted) -> Reading | None:
+        """One look-up for all who ask at the same time.  If the one who does it is cancelled, another takes over."""
+        while (under_way := self._looking.get(wanted)) is not None:
+            await asyncio.wait([under_way])
+            if not under_way.cancelled():
+                return under_way.result()
+        answer: asyncio.Future[Reading | None] = asyncio.get_running_loop().create_future()
+        self._looking[wanted] = answer
+        try:
+            reading = await self._read(wanted)
+        except Exception as error:
+            answer.set_exception(error)
+            answer.exception()  # seen: perhaps nobody else has asked
+            raise
+        else:
+            answer.set_result(reading)
+            if reading is not None and self._looking.get(wanted) is answer:  # not forgotten meanwhile
+                self._readings[wanted] = reading
+            return reading
+        finally:
+            answer.cancel()  # without effect unless we are being cancelled
+            if self._looking.get(wanted) is answer:
+                del self._looking[wanted]
+
+    async def _read(self, wanted: _Wanted) -> Reading | None:
+        trouble: CredentialFailed | None = None
+        for source in wanted.secret.sources:
+            try:
+                reading = await self._sources.read(source, wanted.origin)
+            except CredentialFailed as error:
+                if not isinstance(source, Keyring):
+                    raise
+                trouble = error  # a later source may have the key
+                continue
+            if reading is not None:
+                self._hand_out(reading.value)
+                return reading
+        if isinstance(trouble, NoKeyring):
+            missing = _not_found(wanted)
+            file = any(isinstance(source, KeyFile) for source in wanted.secret.sources)
+            raise NoCredential(f"{missing.message}; {trouble.message}", f"{missing.hint} --file" if file else trouble.hint)
+        if trouble is not None:
+            raise trouble
+        return None
+
+    def _hand_out(self, value: str) -> None:
+        self._handed_out[value] = None
+        self._handed_out.move_to_end(value)
+        while len(self._handed_out) > REMEMBERED_VALUES:
+            self._handed_out.popitem(last=False)
+
+
+def _not_found(wanted: _Wanted) -> NoCredential:
+    sources = wanted.secret.sources
+    looked_in = [_place(source) for source in sources]
+    places = " or ".join([", ".join(looked_in[:-1]), looked_in[-1]] if len(looked_in) > 1 else looked_in)
+    return NoCredential(f"there is no key for the gateway {wanted.gateway!r} in {places}", _way_out(sources[0]))
+
+
+def _place(source: Source) -> str:
+    match source:
+        case Keyring():
+            return "the keyring"
+        case KeyFile(name):
+            return f"keys/{name}"
+        case Variable(name):
+            return f"${name}"
+        case SecretFile(path, key):
+            return path if key is None else f"{path} ({key})"
+        case Command(argv):
+            return f"what {argv[0]} prints"
+
+
+def _way_out(source: Source) -> str:
+    match source:
+        case Keyring(name) | KeyFile(name):
+            return f"sidecar login {name}"
+        case Variable(name):
+            return f"set {name} in your shell, and start the agent from there with sidecar run"
+        case SecretFile(path):
+            return f"write the key to {path}"
+        case Command(argv):
+            return f"see what {argv[0]} prints"
