@@ -31,7 +31,9 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """`finished`: the reply said what its protocol says last.  `failed`: an error event or envelope, or neither JSON nor SSE
-    where a message was due; `error_type` then says which.  `iterations` is JSON text.  `gave_up` says why metering stopped early."""
+    where a message was due; `error_type` then says which, as far as the reply does.  `empty`: there was no body at all.
+    `iterations` is JSON text.  `gave_up` says why a sound reply was not read to its end.
+    """
 
     usage: Usage = field(default_factory=Usage)
     usage_source: UsageSource = UsageSource.NONE
@@ -46,4 +48,5 @@ class Reading:
     reported_cost_usd: float | None = None
     finished: bool = False
     failed: bool = False
+    empty: bool = False
     gave_up: str | None = None

@@ -1,0 +1,172 @@
+"""Anthropic's Messages API: the events of one stream, or one whole body, become a `Reading`.
+
+All numbers in a stream are cumulative: the last valid value of a field wins and nothing is ever added up.  Known habits that shape
+the rules: LiteLLM starts with zeros and tells the truth in the delta; Kimi's start counts cached input twice and its delta is
+smaller; Anthropic's delta is larger when server tools ran; OpenRouter's has nulls for what did not change, some translators'
+zeros; OpenRouter ends with `[DONE]`, LiteLLM repeats the usage in `message_stop`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sidecar.metering.errors import failure
+from sidecar.metering.reading import Reading, Usage, UsageSource
+from sidecar.metering.values import NotJSON, count, decode, dollars, member, text
+
+if TYPE_CHECKING:
+    from sidecar.wire.sse import Event
+
+#: Where events begin that say nothing about usage, in the spellings seen.  Deltas first: they are nearly all there is.
+SKIP = tuple(
+    prefix
+    for name in (b"content_block_delta", b"ping", b"content_block_stop")
+    for prefix in (
+        b"event: %b\n" % name,
+        b'data: {"type":"%b"' % name,
+        b'data: {"type": "%b"' % name,
+        b"event:%b\n" % name,
+        b'data:{"type":"%b"' % name,
+    )
+)
+
+_INPUT_SIDE = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
+_WORDS = ("service_tier", "speed", "inference_geo")
+
+#: Iterations of these types are what the top level counts; compaction, advisor and whatever comes next are billed beside it.
+_IN_TOP_LEVEL = {"message", "fallback_message"}
+
+
+class Messages:
+    """One reply.  Give it every event, or the one body, then ask for the reading."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._split: dict[str, int] = {}
+        self._words: dict[str, str] = {}
+        self._source = UsageSource.NONE
+        self._model: str | None = None
+        self._message_id: str | None = None
+        self._stop_reason: str | None = None
+        self._iterations: str | None = None
+        self._cost: float | None = None
+        self._error_type: str | None = None
+        self._failed = False
+        self._finished = False
+
+    def event(self, event: Event) -> None:
+        if event.data.strip() == b"[DONE]":
+            self._finished = self._finished or self._stop_reason is not None
+            return
+        try:
+            data = decode(event.data)
+        except NotJSON:
+            data = None
+            if event.name != b"error":
+                return
+        kind = text(member(data, "type")) or event.name.decode("ascii", "replace")
+        found = failure(data)
+        if found or event.name == b"error" or kind == "error":
+            self._fail(found.type if found else None)
+        match kind:
+            case "message_start":
+                self._start(member(data, "message"))
+            case "content_block_start":
+                self._block(member(data, "content_block"))
+            case "message_delta":
+                self._stop_reason = text(member(member(data, "delta"), "stop_reason")) or self._stop_reason
+                self._fold(member(data, "usage"), UsageSource.FINAL)
+            case "message_stop":
+                self._fold(member(data, "usage"), UsageSource.FINAL)
+                self._finished = True
+
+    def body(self, body: object) -> None:
+        """A whole JSON reply: a message, an error, or anything else that is JSON."""
+        if found := failure(body):
+            self._fail(found.type)
+        self._head(body)
+        self._stop_reason = text(member(body, "stop_reason"))
+        content = member(body, "content")
+        for block in content if isinstance(content, list) else ():
+            self._block(block)
+        self._fold(member(body, "usage"), UsageSource.FINAL)
+        self._finished = not self._failed
+
+    def reading(self) -> Reading:
+        counts, split = self._counts, self._split
+        write_5m, write_1h = (split.get(name) for name in _SPLIT)
+        written = counts.get("cache_creation_input_tokens")
+        if written is not None:
+            write_5m = (write_5m or 0) + max(written - (write_5m or 0) - (write_1h or 0), 0)
+        return Reading(
+            usage=Usage(
+                input=counts.get("input_tokens"),
+                output=counts.get("output_tokens"),
+                cache_read=counts.get("cache_read_input_tokens"),
+                cache_write_5m=write_5m,
+                cache_write_1h=write_1h,
+                thinking=counts.get("thinking_tokens"),
+                web_search_requests=counts.get("web_search_requests"),
+                web_fetch_requests=counts.get("web_fetch_requests"),
+            ),
+            usage_source=self._source,
+            model=self._model,
+            message_id=self._message_id,
+            stop_reason=self._stop_reason,
+            error_type=self._error_type,
+            iterations=self._iterations,
+            service_tier=self._words.get("service_tier"),
+            speed=self._words.get("speed"),
+            inference_geo=self._words.get("inference_geo"),
+            reported_cost_usd=self._cost,
+            finished=self._finished,
+            failed=self._failed,
+        )
+
+    def _fail(self, error_type: str | None) -> None:
+        self._failed = True
+        self._error_type = error_type or self._error_type
+
+    def _head(self, message: object) -> None:
+        self._model = text(member(message, "model")) or self._model
+        self._message_id = text(member(message, "id")) or self._message_id
+
+    def _start(self, message: object) -> None:
+        self._head(message)
+        self._stop_reason = text(member(message, "stop_reason")) or self._stop_reason
+        self._fold(member(message, "usage"), UsageSource.PARTIAL)
+
+    def _block(self, block: object) -> None:
+        """A `fallback` block says that what follows is another model's."""
+        if member(block, "type") == "fallback":
+            self._model = text(member(member(block, "to"), "model")) or self._model
+
+    def _fold(self, usage: object, source: UsageSource) -> None:
+        """Take over what this usage object says.  `source` counts only if it holds a token count."""
+        tokens = _valid(usage, _INPUT_SIDE)
+        split = _valid(member(usage, "cache_creation"), _SPLIT)
+        output = _valid(usage, ("output_tokens",)) | _valid(member(usage, "output_tokens_details"), ("thinking_tokens",))
+        if tokens or split or output:
+            self._source = source if self._source is not UsageSource.FINAL else self._source
+        # Zeros for the whole input side are a translator's way of saying nothing.
+        if any(tokens.values()) or any(split.values()) or not self._has_input():
+            self._counts |= tokens
+            self._split = split or self._split
+        self._counts |= output | _valid(member(usage, "server_tool_use"), _SERVER_TOOLS)
+        self._words |= {name: word for name in _WORDS if (word := text(member(usage, name)))}
+        cost = dollars(member(usage, "cost"))
+        self._cost = self._cost if cost is None else cost
+        iterations = member(usage, "iterations")
+        if isinstance(iterations, list):
+            beside = [entry for entry in iterations if isinstance(entry, dict) and entry.get("type") not in _IN_TOP_LEVEL]
+            self._iterations = json.dumps(beside, separators=(",", ":")) if beside else None
+
+    def _has_input(self) -> bool:
+        return any(self._counts.get(name) for name in _INPUT_SIDE) or any(self._split.values())
+
+
+def _valid(values: object, names: tuple[str, ...]) -> dict[str, int]:
+    return {name: number for name in names if (number := count(member(values, name))) is not None}

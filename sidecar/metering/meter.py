@@ -1,0 +1,118 @@
+"""The copy of one reply, in whatever slices, becomes a `Reading`: content coding -> stream or body -> the protocol's reader.
+
+Whether a reply is a stream or a body is told by its first bytes, not by Content-Type: a gateway may answer a streamed request with
+one JSON object, and the other way round.  Nothing here can fail the stream: `feed` never raises, memory is bounded, and metering
+that stops says so in the reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sidecar.ledger.entry import Kind
+from sidecar.metering.errors import ErrorsOnly
+from sidecar.metering.messages import SKIP, Messages
+from sidecar.metering.reading import Reading
+from sidecar.metering.values import NotJSON, decode
+from sidecar.wire.coding import CodingError, Decoder, DecodingStopped, codings
+from sidecar.wire.sse import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BODY_LIMIT = 32 * 1024 * 1024
+#: Of a reply that is no message nothing but an error envelope is wanted.
+ENVELOPE_LIMIT = 256 * 1024
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = b" \t\r\n"
+#: What a stream can begin with, after a byte order mark and white space.
+_STREAM = (b":", b"event:", b"data:", b"id:", b"retry:")
+
+#: The readers there are, by the client's path, with the events that each has no use for.
+_READERS: dict[str, tuple[type[Messages], tuple[bytes, ...]]] = {"/v1/messages": (Messages, SKIP)}
+
+
+class Meter:
+    """One reply's meter.  `kind` and the client's `path` say what is read: a message's usage, or no more than an error."""
+
+    def __init__(self, kind: Kind, content_encoding: str | None, path: str = "/v1/messages") -> None:
+        names = codings(content_encoding)
+        self._decoder = Decoder(names) if names else None
+        self._message_due = kind is Kind.INFERENCE
+        reader, skip = _READERS.get(path, (ErrorsOnly, ())) if self._message_due else (ErrorsOnly, ())
+        self._reader = reader()
+        self._scanner = Scanner(skip)
+        self._take: Callable[[bytes], None] = self._tell_apart
+        self._body = bytearray()
+        self._broken = self._off = False
+        self._gave_up = "replies of this path are not read" if self._message_due and reader is ErrorsOnly else None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._off:
+            return
+        try:
+            if self._decoder is None:
+                self._take(chunk)
+            else:
+                for piece in self._decoder.feed(chunk):
+                    self._take(piece)
+        except CodingError as error:
+            self._broken = True
+            self._stop(f"broken content coding: {error}")
+        except DecodingStopped as stopped:
+            self._stop(str(stopped))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the client's stream goes on
+            self._stop(f"{type(error).__name__} in the meter")
+
+    def reading(self) -> Reading:
+        """The end of the reply, however it came about.  To be asked once."""
+        try:
+            reading = self._read()
+        except Exception as error:  # noqa: BLE001 -- the row is closed with what is known
+            reading = Reading(gave_up=f"{type(error).__name__} in the meter")
+        self._off = True
+        if self._broken and self._message_due and not reading.finished:
+            reading = replace(reading, failed=True, error_type=reading.error_type or "not_json")
+        return replace(reading, gave_up=reading.gave_up or self._gave_up)
+
+    def _stop(self, why: str | None) -> None:
+        self._off = True
+        self._gave_up = self._gave_up or why
+
+    def _tell_apart(self, piece: bytes) -> None:
+        """Hold the first bytes back until they say whether this is a stream."""
+        self._body += piece
+        self._body = head = self._body.removeprefix(_BOM).lstrip(_SPACE)
+        if head.startswith(_STREAM):
+            self._take = self._scan
+            self._scan(bytes(head))
+        elif not any(start.startswith(head) for start in (*_STREAM, _BOM)):
+            self._take = self._collect
+
+    def _scan(self, piece: bytes) -> None:
+        for event in self._scanner.feed(piece):
+            self._reader.event(event)
+
+    def _collect(self, piece: bytes) -> None:
+        limit = BODY_LIMIT if self._message_due else ENVELOPE_LIMIT
+        if len(self._body) + len(piece) <= limit:
+            self._body += piece
+        else:
+            self._body.clear()
+            self._stop(f"a body of more than {limit} bytes" if self._message_due else None)
+
+    def _read(self) -> Reading:
+        if self._take == self._scan:
+            for event in self._scanner.close():
+                self._reader.event(event)
+            return self._reader.reading()
+        if not self._body:
+            return Reading(empty=self._gave_up is None)
+        try:
+            self._reader.body(decode(bytes(self._body)))
+        except NotJSON as fault:
+            garbage = self._message_due and not fault.cut_short and self._take == self._collect
+            return Reading(failed=garbage, error_type="not_json" if garbage else None)
+        return self._reader.reading()
