@@ -251,7 +251,9 @@ class Reply:
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        if not self.is_complete:
+        if self.is_complete:
+            self.is_reusable = False  # bytes behind the end of the message
+        else:
             self.reason = b""
             self.fields = []
 

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from sidecar.config.settings import Settings
+from sidecar.errors import Refusal
+from sidecar.gateways.gateway import Auth, Gateway, ModelRule, Secret
+from sidecar.gateways.headers import outgoing
+from sidecar.gateways.route import route
+from sidecar.sessions.passes import Pass
+from sidecar.sessions.session import identify
+from sidecar.wire.body import peek
+from sidecar.wire.target import Kind, Target
+
+PLAIN = Gateway(
+    name="plain",
+    preset=None,
+    base_url="https://g.example/base",
+    auth=Auth("x-api-key"),
+    credential=Secret(()),
+    credential_headers=frozenset({"authorization", "x-api-key", "x-edgee-api-key"}),
+)
+BESIDE = dataclasses.replace(PLAIN, name="beside", auth=Auth("x-edgee-api-key"), beside=True)
+VALUES = dict.fromkeys(("session", "tags", "project", "repo", "branch", "user", "gateway"), "") | {"session": "s1"}
+
+
+def choose(gateway: Gateway, *, fields=(), body=b"{}", path="/v1/messages", method="POST", pinned=None):
+    caller = identify(Pass("r", 1, gateway=pinned), list(fields), None)
+    return route(
+        Settings({gateway.name: gateway}, gateway=gateway.name), caller, method, Target.parse(path), list(fields), body, peek(body)
+    )
+
+
+def test_a_mapped_model_changes_its_own_bytes_only():
+    mapped = dataclasses.replace(
+        PLAIN, model_rules=(ModelRule("claude-haiku-*", "house-small"),), paths={"/v1/messages": "/v1/anthropic/messages"}
+    )
+    there = choose(mapped, body=b'{ "model":"claude-haiku-4-5","x":1.0}', path="/v1/messages?beta=true")
+    assert there.body == b'{ "model":"house-small","x":1.0}'
+    assert (there.model_requested, there.model_sent, there.target) == (
+        "claude-haiku-4-5",
+        "house-small",
+        "/v1/anthropic/messages?beta=true",
+    )
+    assert (there.kind, there.billing) == (Kind.INFERENCE, "metered")
+
+
+@pytest.mark.parametrize("body", [b"not json", b'{"model":"claude-haiku-4-5","model":"x"}', b'{"model":"other"}'])
+def test_any_other_body_is_the_agents_own(body):
+    mapped = dataclasses.replace(PLAIN, model_rules=(ModelRule("claude-haiku-*", "house-small"),))
+    assert choose(mapped, body=body).body is body
+
+
+@pytest.mark.parametrize("fields", [[(b"Authorization", b"Bearer sk-ant-oat01-x")], [(b"anthropic-beta", b"a, oauth-2025-04-20")]])
+def test_a_subscription_is_never_moved_to_metered_billing(fields):
+    with pytest.raises(Refusal) as refused:
+        choose(PLAIN, fields=fields)
+    assert refused.value.code == "subscription_login"
+    assert choose(BESIDE, fields=fields).billing == "subscription"
+
+
+def test_an_unknown_gateway_is_named_with_who_asked_for_it():
+    with pytest.raises(Refusal, match="pinned") as refused:
+        choose(PLAIN, pinned="gone")
+    assert refused.value.code == "unknown_gateway"
+    with pytest.raises(Refusal, match="x-sidecar-gateway"):
+        choose(PLAIN, fields=[(b"x-sidecar-gateway", b"gone")])
+
+
+@pytest.mark.parametrize("path", ["/key/generate", "/v1/../key/generate", "/v1/%2e%2e/key"])
+def test_paths_that_only_does_not_allow_are_refused(path):
+    limited = dataclasses.replace(PLAIN, only=("/v1/*",))
+    with pytest.raises(Refusal) as refused:
+        choose(limited, path=path)
+    assert refused.value.code == "forbidden_path"
+    assert choose(limited, path="/v1/models", method="GET").kind is Kind.OTHER
+
+
+CLIENT = [
+    (b"Host", b"127.0.0.1"),
+    (b"Authorization", b"Bearer theirs"),
+    (b"X-Api-Key", b"theirs"),
+    (b"X-Edgee-Api-Key", b"theirs"),
+    (b"anthropic-beta", b"a,b"),
+    (b"Anthropic-Unknown", b"1"),
+    (b"Content-Length", b"2"),
+]
+
+
+def test_a_replace_gateway_gets_one_credential_its_own():
+    assert outgoing(CLIENT, PLAIN, "key", VALUES, {}, None) == [
+        (b"anthropic-beta", b"a,b"),
+        (b"Anthropic-Unknown", b"1"),
+        (b"Content-Length", b"2"),
+        (b"x-api-key", b"key"),
+    ]
+
+
+def test_a_beside_gateway_gets_its_own_beside_the_clients():
+    assert outgoing(CLIENT, BESIDE, "key", VALUES, {}, None) == [
+        (b"Authorization", b"Bearer theirs"),
+        (b"X-Api-Key", b"theirs"),
+        (b"anthropic-beta", b"a,b"),
+        (b"Anthropic-Unknown", b"1"),
+        (b"Content-Length", b"2"),
+        (b"x-edgee-api-key", b"key"),
+    ]
+
+
+def test_templates_are_filled_and_empty_ones_send_nothing():
+    gateway = dataclasses.replace(
+        PLAIN,
+        auth=Auth("authorization", "Bearer"),
+        headers=(("x-session", "{session}"), ("x-tags", "{tags}"), ("x-mixed", "a-{session}"), ("x-second", Secret(()))),
+    )
+    sent = outgoing([(b"X-Session", b"theirs"), (b"X-Tags", b"theirs")], gateway, "key", VALUES, {"x-second": "two"}, 7)
+    assert sent == [
+        (b"X-Tags", b"theirs"),
+        (b"Content-Length", b"7"),
+        (b"authorization", b"Bearer key"),
+        (b"x-session", b"s1"),
+        (b"x-mixed", b"a-s1"),
+        (b"x-second", b"two"),
+    ]
+
+
+def test_a_changed_body_has_a_changed_length_where_it_stood():
+    assert outgoing(CLIENT[-1:], PLAIN, "key", VALUES, {}, 10) == [(b"Content-Length", b"10"), (b"x-api-key", b"key")]
+
+
+def test_a_template_cannot_smuggle_a_line():
+    gateway = dataclasses.replace(PLAIN, headers=(("x-branch", "{branch}"),))
+    with pytest.raises(Refusal) as refused:
+        outgoing([], gateway, "key", VALUES | {"branch": "a\r\nx: y"}, {}, None)
+    assert refused.value.code == "bad_header"

@@ -1,0 +1,184 @@
+"""The way to a gateway: certificates, proxies, and every failure under its own name."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+
+import pytest
+import trustme
+from fakes.raw import raw_gateway, reply, says
+
+from sidecar.config.settings import Timeouts
+from sidecar.errors import Refusal
+from sidecar.gateways.gateway import Auth, Gateway, Secret
+from sidecar.proxy.dial import endpoint
+from sidecar.proxy.upstream import Upstream
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    authority = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    authority.path = str(path)
+    return authority
+
+
+def server_side(authority, *names, **options):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, **options).configure_cert(context)
+    return context
+
+
+def gateway(url, **more):
+    return Gateway(name="g", preset=None, base_url=url, auth=Auth("x-api-key"), credential=Secret(()), **more)
+
+
+async def ask(gateway, variables=None, timeouts=None):
+    upstream = Upstream((variables or {}).get)
+    try:
+        async with upstream.open(gateway, "GET", "/x?y", [], None, timeouts or Timeouts()) as got:
+            return got.status, await got.read()
+    finally:
+        upstream.close()
+
+
+@pytest.mark.parametrize("how", ["ca_file", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"])
+async def test_a_companys_certificates_are_added(authority, how):
+    async with raw_gateway(says(reply(b"ok")), ssl=server_side(authority, "127.0.0.1")) as there:
+        named = gateway(there.url, ca_file=authority.path if how == "ca_file" else None)
+        assert await ask(named, {how: authority.path}) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    ("options", "says_what"),
+    [
+        ({"names": ["other.example"]}, "mismatch"),
+        ({"names": ["127.0.0.1"], "not_before": "2001-01-01", "not_after": "2002-01-01"}, "expired"),
+        ({"names": ["127.0.0.1"], "unknown": True}, "unable to get|self.signed"),
+    ],
+    ids=["wrong name", "expired", "unknown authority"],
+)
+async def test_a_certificate_that_cannot_be_trusted_is_named_and_not_asked_again(authority, options, says_what):
+    import datetime
+
+    dates = {name: datetime.datetime.fromisoformat(options[name]) for name in ("not_before", "not_after") if name in options}
+    signer = trustme.CA() if options.get("unknown") else authority
+    async with raw_gateway(says(reply(b"ok")), ssl=server_side(signer, *options["names"], **dates)) as there:
+        with pytest.raises(Refusal, match=f"(?i)certificate.*({says_what})") as refused:
+            await ask(gateway(there.url, ca_file=authority.path))
+        assert (refused.value.code, refused.value.retry) == ("unreachable", False)
+
+
+async def test_a_gateway_that_does_not_speak_tls_is_named(authority):
+    async def plain(talk):
+        await talk.reader.read(1)
+        await talk.send(reply(b"speak up", status=b"400 Bad Request"))
+
+    async with raw_gateway(plain) as there:
+        with pytest.raises(Refusal, match="TLS") as refused:
+            await ask(gateway(there.url.replace("http:", "https:"), ca_file=authority.path))
+        assert (refused.value.code, refused.value.retry) == ("unreachable", False)
+
+
+async def test_a_certificate_file_that_is_gone_is_named():
+    with pytest.raises(Refusal, match=r"CA file.*/nowhere\.pem") as refused:
+        await ask(gateway("https://127.0.0.1:1", ca_file="/nowhere.pem"))
+    assert refused.value.retry is False
+
+
+async def test_a_connection_that_does_not_come_about_has_its_limit():
+    async def silent(talk):
+        await talk.reader.read()
+
+    async with raw_gateway(silent) as there:  # it accepts, and never answers the TLS greeting
+        with pytest.raises(Refusal, match=r"0\.05 s") as refused:
+            await ask(gateway(there.url.replace("http:", "https:")), timeouts=Timeouts(connect=0.05))
+        assert refused.value.code == "timeout_connect"
+
+
+@contextlib.asynccontextmanager
+async def proxy(status=b"HTTP/1.1 200 Connection established\r\n\r\n"):
+    """A CONNECT proxy which sends everybody to the loopback; `seen` are the heads it got."""
+    seen = []
+    writers = []
+
+    async def pump(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader, writer):
+        writers.append(writer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        seen.append(head)
+        method, target, _ = head.split(b" ", 2)
+        if method != b"CONNECT":
+            writer.write(reply(b"forwarded"))
+            writer.close()
+            return
+        writer.write(status)
+        if b" 200 " in status:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", int(target.rsplit(b":", 1)[1]))
+            await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://me:p%40ss@127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_https_goes_through_a_tunnel_and_is_checked_at_its_end(authority):
+    async with raw_gateway(says(reply(b"ok")), ssl=server_side(authority, "gateway.example")) as there, proxy() as (url, seen):
+        named = gateway(f"https://gateway.example:{there.port}", ca_file=authority.path)
+        assert await ask(named, {"HTTPS_PROXY": url}) == (200, b"ok")
+        assert seen[0].startswith(b"CONNECT gateway.example:%d HTTP/1.1\r\n" % there.port)
+        assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss") in seen[0]
+        assert there.requests[0].values(b"proxy-authorization") == []
+
+
+async def test_http_is_forwarded_by_its_whole_address():
+    async with proxy() as (url, seen):
+        assert await ask(gateway("http://gateway.example:81/base", proxy=url)) == (200, b"forwarded")
+        assert seen[0].startswith(b"GET http://gateway.example:81/base/x?y HTTP/1.1\r\nHost: gateway.example:81\r\n")
+
+
+async def test_a_proxy_that_refuses_is_quoted():
+    async with proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (url, _):
+        with pytest.raises(Refusal, match="407"):
+            await ask(gateway("https://gateway.example", proxy=url))
+
+
+@pytest.mark.parametrize(
+    ("url", "setting", "variables", "through"),
+    [
+        ("https://g.example", "env", {"HTTPS_PROXY": "http://p:1"}, ("p", 1)),
+        ("https://g.example", "env", {"https_proxy": "http://q:2", "HTTPS_PROXY": "http://p:1"}, ("q", 2)),
+        ("https://g.example", "env", {"HTTP_PROXY": "http://p:1"}, None),
+        ("http://g.example", "env", {"HTTP_PROXY": "p:1"}, ("p", 1)),
+        ("https://g.example", "env", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a, .example"}, None),
+        ("https://g.example", "env", {"HTTPS_PROXY": "http://p:1", "no_proxy": "*"}, None),
+        ("https://g.example", "none", {"HTTPS_PROXY": "http://p:1"}, None),
+        ("https://g.example", "http://own:3", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, ("own", 3)),
+        ("http://127.0.0.1:9", "env", {"HTTP_PROXY": "http://p:1"}, None),
+        ("http://localhost:9", "http://own:3", {}, None),
+        ("http://[::1]:9", "env", {"HTTP_PROXY": "http://p:1"}, None),
+    ],
+)
+def test_which_proxy_is_taken(url, setting, variables, through):
+    there = endpoint(gateway(url, proxy=setting), variables.get).proxy
+    assert (there and there[:2]) == through
+
+
+def test_a_proxy_of_another_kind_is_refused():
+    with pytest.raises(Refusal, match="http://"):
+        endpoint(gateway("https://g.example", proxy="socks5://p:1"), lambda _name: None)

@@ -1,0 +1,114 @@
+"""Bodies: what is read from them, and that a replaced model leaves every other byte alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.wire.body import Peek, peek, splice, top_level
+
+READ = {
+    "first key": (b'{"model":"a","stream":true}', ("a", True, None)),
+    "spaces everywhere": (b' {\r\n"stream"\t: false , "model" : "a" } \n', ("a", False, None)),
+    "escapes in the value": (rb'{"model":"cl\u0061ude"}', ("claude", None, None)),
+    "escapes in the key": (rb'{"\u006dodel":"a"}', ("a", None, None)),
+    "a user id": (b'{"metadata":{"user_id":"u"},"model":"a"}', ("a", None, "u")),
+    "nested models are not the model": (b'{"tools":[{"model":"no"}],"metadata":{"model":"no"}}', (None, None, None)),
+    "a model that is no string": (b'{"model":7,"stream":"yes"}', (None, None, None)),
+    "a lone surrogate elsewhere": (rb'{"x":"\ud83d","model":"a"}', ("a", None, None)),
+    "a repeated key elsewhere": (b'{"x":1,"x":2,"model":"a"}', ("a", None, None)),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), READ.values(), ids=READ)
+def test_the_few_fields_are_read(body, expected):
+    seen = peek(body)
+    assert (seen.model, seen.stream, seen.user_id) == expected
+    assert (seen.model_extent is not None) == (expected[0] is not None)
+
+
+NOT_ONE_OBJECT = {
+    "empty": b"",
+    "text": b"hello",
+    "an array": b'["model"]',
+    "a byte order mark": b'\xef\xbb\xbf{"model":"a"}',
+    "invalid UTF-8": b'{"model":"a","x":"\xff"}',
+    "UTF-16": '{"model":"a"}'.encode("utf-16"),
+    "something behind it": b'{"model":"a"} x',
+    "a trailing comma": b'{"model":"a",}',
+    "NaN": b'{"model":"a","x":NaN}',
+    "NaN, and a lone surrogate": rb'{"model":"a","x":NaN,"y":"\ud83d"}',
+    "a leading zero": b'{"model":"a","x":01}',
+    "a raw control character": b'{"model":"a","x":"\x01"}',
+    "cut off": b'{"model":"a"',
+    "nested too deep": b'{"model":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("body", NOT_ONE_OBJECT.values(), ids=NOT_ONE_OBJECT)
+def test_what_is_not_one_valid_object_has_no_fields(body):
+    assert peek(body) == Peek()
+
+
+def test_two_models_are_read_but_never_replaced():
+    seen = peek(b'{"model":"a","model":"b"}')
+    assert seen.model_extent is None
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        (b'{"model":"a","x":1.0e5}', b'{"model":"new/\xc3\xa9","x":1.0e5}'),
+        (rb'{ "x" : "\/\u00e9" , "model" :  "a\"b"  }', rb'{ "x" : "\/\u00e9" , "model" :  ' + '"new/é"'.encode() + b"  }"),
+        (b'{"messages":[{"model":"a"}],"model":"a"}', b'{"messages":[{"model":"a"}],"model":"new/\xc3\xa9"}'),
+    ],
+)
+def test_only_the_string_is_replaced(body, after):
+    extent = peek(body).model_extent
+    assert extent is not None
+    assert splice(body, extent, "new/é") == after
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.just("model"), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    before=st.dictionaries(st.text().filter(lambda name: name != "model"), JSON, max_size=4),
+    model=st.text(),
+    new=st.text().filter(lambda text: text.isprintable()),
+    after=st.dictionaries(st.text().filter(lambda name: name != "model"), JSON, max_size=4),
+    indent=st.none() | st.integers(0, 3),
+    ascii_only=st.booleans(),
+)
+def test_any_object_changes_in_its_model_alone(before, model, new, after, indent, ascii_only):
+    members = [*before.items(), ("model", model), *after.items()]
+    text = "{" + ",".join(f"{json.dumps(n)}:{json.dumps(v, indent=indent, ensure_ascii=ascii_only)}" for n, v in members) + "}"
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:  # a lone surrogate written as it is: not UTF-8
+        return
+    seen = peek(body)
+    assert seen.model == model
+    assert seen.model_extent is not None
+    start, end = seen.model_extent
+    spliced = splice(body, (start, end), new)
+    assert spliced[:start] == body[:start]
+    assert spliced[len(spliced) - (len(body) - end) :] == body[end:]
+    assert json.loads(spliced)["model"] == new
+
+
+@given(st.binary())
+def test_any_bytes_are_either_an_object_or_left_alone(body):
+    extents = top_level(body)
+    try:
+        expected = json.loads(body.decode(), parse_constant=lambda name: 1 / 0)
+    except (ValueError, RecursionError, ZeroDivisionError):
+        expected = None
+    assert (extents is not None) == isinstance(expected, dict)

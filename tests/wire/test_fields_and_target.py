@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from sidecar.errors import Refusal
+from sidecar.wire.fields import HOP_BY_HOP, end_to_end, first, has_control, is_legal
+from sidecar.wire.target import Kind, Target
+
+
+def test_fields_of_the_connection_stay_behind_and_the_rest_keeps_order_and_spelling():
+    fields = [
+        (b"Host", b"x"),
+        (b"X-A", b"1"),
+        (b"Connection", b"keep-alive, x-NAMED , content-length"),
+        (b"X-Named", b"2"),
+        (b"x-a", b"3"),
+        (b"Content-Length", b"5"),
+        (b"TE", b"trailers"),
+        (b"Upgrade", b"h2c"),
+        (b"Expect", b"100-continue"),
+    ]
+    assert end_to_end(fields, HOP_BY_HOP) == [(b"X-A", b"1"), (b"x-a", b"3"), (b"Content-Length", b"5")]
+    assert first(fields, b"x-a") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("field", "legal"),
+    [
+        ((b"X", b"a\tb"), True),
+        ((b"X", b"caf\xe9"), True),
+        ((b"X", b"a\x00"), False),
+        ((b"X", b"a\rb"), False),
+        ((b"X", b"\x7f"), False),
+        ((b"X Y", b""), False),
+        ((b"", b""), False),
+    ],
+)
+def test_what_may_go_on_the_wire(field, legal):
+    assert is_legal(field) is legal
+
+
+@pytest.mark.parametrize("value", ["a\x1b[2J", "a\x7f", "a\x9b", "a\nb", "\ud83d"])
+def test_control_characters_are_seen(value):
+    assert has_control(value)
+    assert not has_control("naïve 日本 🦄")
+
+
+@pytest.mark.parametrize("raw", ["http://evil/v1", "*", "evil:443", "", "/a#b", "/a b", "/\xe9", "/a\x7f"])
+def test_what_is_not_a_path_is_refused(raw):
+    with pytest.raises(Refusal) as refused:
+        Target.parse(raw)
+    assert refused.value.code == "bad_request"
+
+
+@pytest.mark.parametrize(
+    ("raw", "address"),
+    [
+        ("/v1/messages?beta=true", "https://h/base/v1/mapped?beta=true"),
+        ("/v1/messages", "https://h/base/v1/mapped"),
+        ("/v1/messages?", "https://h/base/v1/mapped?"),
+        ("/v1/messages/", "https://h/base/v1/messages/"),
+        ("//evil/x?a=b?c", "https://h/base//evil/x?a=b?c"),
+        ("/@evil/%7e%e4/../.", "https://h/base/@evil/%7e%e4/../."),
+    ],
+)
+def test_the_address_is_put_together_as_text(raw, address):
+    assert Target.parse(raw).at("https://h/base", {"/v1/messages": "/v1/mapped"}) == address
+
+
+@pytest.mark.parametrize("path", ["/v1/../keys", "/v1/%2e%2e/keys", "/v1/%252e%252e/keys", "/v1/..%2fkeys", "/v1\\..\\keys", "/v1/./x"])
+def test_a_path_that_could_be_read_as_another_climbs(path):
+    assert Target(path).climbs
+    assert not Target("/v1/messages..x/...").climbs
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/v1/messages", Kind.INFERENCE),
+        ("POST", "/v1/messages/count_tokens", Kind.COUNT),
+        ("POST", "/v1/chat/completions", Kind.INFERENCE),
+        ("POST", "/responses", Kind.INFERENCE),
+        ("GET", "/v1/messages", Kind.OTHER),
+        ("POST", "/v1/messages/batches", Kind.OTHER),
+        ("GET", "/v1/models", Kind.OTHER),
+    ],
+)
+def test_what_a_request_is_for(method, path, kind):
+    assert Target(path).kind(method) is kind
