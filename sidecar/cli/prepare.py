@@ -16,7 +16,7 @@ from sidecar.daemon import state as daemon_state
 from sidecar.errors import CredentialFailed, NoCredential, SidecarError, UsageError
 from sidecar.sessions import passkey
 from sidecar.sessions.origin import where_started
-from sidecar.sessions.passes import Pass, is_label, mint
+from sidecar.sessions.passes import LONGEST, Pass, is_label, mint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sidecar.places import Places
 
 PASS_SECONDS = 90 * 86400
-_LONGEST_PASS = 8000  # HTTP servers, aiohttp's among them, take header lines of 8 kB
 
 
 class UnknownGateway(SidecarError):
@@ -54,7 +53,7 @@ def make_pass(args: Namespace, lifetime_seconds: int) -> str:
         branch=branch,
     )
     text = mint(passkey.load_or_create(args.places.pass_key), pass_)
-    if len(text) > _LONGEST_PASS:
+    if len(text) > LONGEST:
         raise UsageError("more tags than a pass can carry", "put those that never change under tags: in the configuration file")
     return text
 

@@ -6,6 +6,7 @@ No process is ever signalled: the daemon is asked over its own paths, after it h
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -72,14 +73,9 @@ def restart(args: Namespace) -> int:
 def status(args: Namespace) -> int:
     state = client.verified(args.places)
     if state is None:
-        if args.json:
-            print(json.dumps({"running": False}))
-        else:
-            print(
-                "The sidecar is not running."
-                if not daemon_state.held(args.places.lock_file)
-                else "The sidecar is starting, ending, or stuck: it does not answer."
-            )
+        silent = daemon_state.held(args.places.lock_file)
+        words = "The sidecar does not answer: it is starting, ending, or stuck." if silent else "The sidecar is not running."
+        print(json.dumps({"running": False}) if args.json else words)
         return NotRunning.exit_code
     report = client.ask(args.places, state, "GET", "/_sidecar/status")
     if args.json:
@@ -110,16 +106,21 @@ def _stop(places: Places, *, now: bool) -> bool:
     try:
         if streams and not now:
             print(f"Waiting for {streams} open {'stream' if streams == 1 else 'streams'}.  Ctrl-C: do not wait.", flush=True)
-        while daemon_state.held(places.lock_file):
-            if now:
-                break
-            time.sleep(_POLL_SECONDS)
+        # Without a limit of ours: the daemon has its own, timeouts.drain.
+        ended = _ended(places, _END_SECONDS if now else math.inf)
     except KeyboardInterrupt:
         client.ask(places, state, "POST", "/_sidecar/stop", {"now": True})
-    deadline = time.monotonic() + _END_SECONDS
+        ended = _ended(places, _END_SECONDS)
+    if not ended:
+        raise _stuck(places)
+    return True
+
+
+def _ended(places: Places, wait_seconds: float) -> bool:
+    deadline = time.monotonic() + wait_seconds
     while daemon_state.held(places.lock_file):
         if time.monotonic() > deadline:
-            raise _stuck(places)
+            return False
         time.sleep(_POLL_SECONDS)
     return True
 

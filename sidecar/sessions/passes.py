@@ -84,7 +84,7 @@ def check(key: bytes, text: str, now: float) -> Pass | None:
         return None
     try:
         pass_ = _read(signed[len(PREFIX) :])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return pass_ if now < pass_.expires else None
 

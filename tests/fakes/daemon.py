@@ -84,7 +84,8 @@ def main() -> None:
         **given,
     }
     state.write(here.state_file, written)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     server.serve_forever()
     server.server_close()
     os.unlink(here.state_file)
