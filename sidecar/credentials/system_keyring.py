@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 SERVICE = "sidecar"
 
-_OTHER_WAYS = "or keep the key in a file (sidecar login NAME --file), or take it from a variable or a command (credential: in config.yaml)"
-_INSTALL = f"install and unlock one (on Linux gnome-keyring or KWallet), {_OTHER_WAYS}"
+_INSTALL = (
+    "install and unlock one (on Linux gnome-keyring or KWallet), or take the key from a variable or a command (`credential` in config.yaml)"
+)
 
 
 def read(name: str) -> Stored | None:
@@ -65,7 +66,7 @@ def refuse_unsafe(backend: KeyringBackend) -> None:
         if isinstance(member, null.Keyring):
             raise NoKeyring(f"the keyring is switched off: its backend {name} keeps nothing", _INSTALL)
         if any(kind.__module__.startswith("keyrings.alt.") for kind in type(member).__mro__):
-            raise NoKeyring(f"the keyring's backend {name} does not protect what it keeps", f"uninstall keyrings.alt, {_OTHER_WAYS}")
+            raise NoKeyring(f"the keyring's backend {name} does not protect what it keeps", f"uninstall keyrings.alt; {_INSTALL}")
 
 
 def class_name(backend: KeyringBackend) -> str:
@@ -90,9 +91,11 @@ def _translated() -> Iterator[None]:
     except NoKeyringError as error:
         raise NoKeyring(f"no keyring can be reached on this machine ({_words(error)})", _INSTALL) from error
     except (InitError, KeyringLocked) as error:
-        raise CredentialFailed(f"the keyring is locked ({_words(error)})", f"unlock it, {_OTHER_WAYS}") from error
+        raise CredentialFailed(
+            f"the keyring is locked ({_words(error)})", "unlock it, as by logging in to the desktop, and try again"
+        ) from error
     except Exception as error:
-        raise CredentialFailed(f"the keyring failed ({_words(error)})", _INSTALL) from error
+        raise CredentialFailed(f"the keyring failed ({_words(error)})", "sidecar doctor") from error
 
 
 def _words(error: Exception) -> str:
