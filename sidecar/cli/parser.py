@@ -7,6 +7,7 @@ loads nothing but what it needs.  Standard library only.
 from __future__ import annotations
 
 import argparse
+import os
 
 from sidecar import __version__
 from sidecar.errors import UsageError
@@ -182,7 +183,7 @@ def _parse_command(command: Command, rest: list[str], first: argparse.Namespace)
         prog=f"sidecar {command.name}",
         description=command.help,
         epilog=f"example: {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     for names, settings in (*command.arguments, _CONFIG):
@@ -214,6 +215,15 @@ def _options_end(argv: Sequence[str], valued: Sequence[str]) -> int:
     return min(at, len(argv))
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """With a width of ours: argparse makes a formatter for every argument, and imports shutil to ask for the terminal's."""
+    try:
+        width = os.get_terminal_size().columns
+    except OSError:
+        width = 100
+    return argparse.RawDescriptionHelpFormatter(prog, width=width - 2)
+
+
 def _top() -> argparse.ArgumentParser:
     width = max(len(command.name) for command in COMMANDS)
     table = "\n".join(f"  {command.name:{width}}  {command.help}" for command in COMMANDS)
@@ -222,7 +232,7 @@ def _top() -> argparse.ArgumentParser:
         usage="sidecar [--config FILE] COMMAND …",
         description="Keeps gateway keys away from coding agents, and counts their tokens.",
         epilog=f"commands:\n{table}\n\nsidecar COMMAND --help says more.  To see it work: sidecar demo\n{_EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
