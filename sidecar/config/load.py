@@ -57,9 +57,12 @@ def read(path: str) -> str:
         raise
     except OSError as error:
         raise ConfigError((f"{name}: cannot be read: {error.strerror}",), f"looked at {path}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _refuse_unsafe(os.fstat(descriptor), path)
-        content = file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read()
+    finally:
+        os.close(descriptor)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

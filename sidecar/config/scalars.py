@@ -141,6 +141,19 @@ def size(text: object) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
+def duration_text(seconds: float | None) -> str:
+    """The shortest writing that `duration` reads as the same."""
+    if seconds is None:
+        return "none"
+    unit = next((unit for unit in ("d", "h", "m", "s") if seconds % _SECONDS[unit] == 0), "ms")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"
+
+
+def size_text(size_bytes: int) -> str:
+    unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if size_bytes % _BYTES[unit] == 0)
+    return f"{size_bytes // _BYTES[unit]}{unit}"
+
+
 def address(text: object) -> tuple[str, int]:
     """`127.0.0.1:4180`, `[::1]:4180` -> host, port."""
     host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
