@@ -1,1 +1,1 @@
-"""."""
+"""The ledger: one row per request, in SQLite."""

@@ -52,7 +52,8 @@ class Opening:
 @dataclass(frozen=True, slots=True)
 class Closing:
     """Known when it has ended.  `own_error` is one of `errors.ANSWERS` if the sidecar itself answered; `status` what the client got
-    from the gateway, None if the gateway sent none.  Times in milliseconds."""
+    from the gateway, None if the gateway sent none.  Times in milliseconds.
+    """
 
     id: str
     finished_at: float

@@ -1,1 +1,1 @@
-"""."""
+"""Tokens become money."""

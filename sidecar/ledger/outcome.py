@@ -1,0 +1,54 @@
+"""How a request ended, in one word, from what its reply said and how its connections ended.  Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.ledger.entry import Ending, Kind
+
+if TYPE_CHECKING:
+    from sidecar.metering.reading import Reading
+
+_ERROR_STATUS = 400
+
+
+def outcome(kind: Kind, ending: Ending, status: int | None, own_error: str | None, reading: Reading) -> tuple[str, str | None]:
+    """The outcome, the first that applies, and the error's type, None if there was none.
+
+    `own_error` is the code of the sidecar's own answer, `status` the gateway's.
+    """
+    error_type = _error_type(kind, ending, status, own_error, reading)
+    if ending is Ending.CLIENT_GONE:
+        return "client_cancelled", error_type
+    if error_type is not None and own_error is None:
+        return "upstream_error", error_type
+    if own_error is None and _complete(kind, ending, status, reading):
+        return "complete", None
+    if ending is Ending.TIMEOUT:
+        return "timeout", error_type
+    if ending is Ending.UNREACHABLE:
+        return "unreachable", error_type
+    return "upstream_truncated", error_type
+
+
+def _error_type(kind: Kind, ending: Ending, status: int | None, own_error: str | None, reading: Reading) -> str | None:
+    if own_error is not None:
+        return own_error
+    if status is not None and status >= _ERROR_STATUS:
+        said = reading.error_type if reading.error_type != "not_json" else None
+        return said or f"http_{status}"
+    if reading.failed:
+        return reading.error_type or "unknown_error"
+    # Nothing at all where a message was due; if the connection broke as well, that is what happened.
+    if kind is Kind.INFERENCE and ending is Ending.CLEAN and reading.empty:
+        return "not_json"
+    return None
+
+
+def _complete(kind: Kind, ending: Ending, status: int | None, reading: Reading) -> bool:
+    if reading.finished:
+        return True
+    if kind is Kind.INFERENCE and reading.gave_up is None:
+        return False
+    # A whole HTTP message; also of a message that metering gave up on, since nothing speaks against it.
+    return status is not None and ending is Ending.CLEAN

@@ -1,0 +1,88 @@
+"""A request's `Opening` and `Closing` as one row of the table `requests`: column names to plain values."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from sidecar.ledger.outcome import outcome
+
+if TYPE_CHECKING:
+    from sidecar.ledger.entry import Closing, Opening
+
+Row: TypeAlias = dict[str, str | int | float | None]
+
+
+def moment(seconds: float) -> str:
+    """Seconds since the epoch as the ledger writes times: `2026-11-21T01:57:06.123Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def opened(opening: Opening) -> Row:
+    row: Row = {
+        "id": opening.id,
+        "instance": opening.instance,
+        "started_at": moment(opening.started_at),
+        "kind": opening.kind.value,
+        "session": opening.session,
+        "run": opening.run,
+        "agent": opening.agent,
+        "parent_agent": opening.parent_agent,
+        "gateway": opening.gateway,
+        "tags": json.dumps(opening.tags, ensure_ascii=False),
+        "project": opening.project,
+        "repo": opening.repo,
+        "branch": opening.branch,
+        "client": opening.client,
+        "method": opening.method,
+        "path": opening.path,
+        "model_requested": opening.model_requested,
+        "model_sent": opening.model_sent,
+        "stream": opening.stream,
+        "billing": opening.billing,
+        "retry_count": opening.retry_count,
+    }
+    return {name: _storable(value) for name, value in row.items()}
+
+
+def closed(opening: Opening, closing: Closing) -> Row:
+    """The whole row, but for its cost."""
+    reading = closing.reading
+    usage = reading.usage
+    how, error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, reading)
+    reported = reading.reported_cost_usd
+    return opened(opening) | {
+        "finished_at": moment(closing.finished_at),
+        "model_served": reading.model,
+        "status": closing.status,
+        "outcome": how,
+        "error_type": error_type,
+        "stop_reason": reading.stop_reason,
+        "message_id": reading.message_id,
+        "request_id": closing.request_id,
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_5m_tokens": usage.cache_write_5m,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "thinking_tokens": usage.thinking,
+        "web_search_requests": usage.web_search_requests,
+        "web_fetch_requests": usage.web_fetch_requests,
+        "iterations": reading.iterations,
+        "service_tier": reading.service_tier,
+        "speed": reading.speed,
+        "inference_geo": reading.inference_geo,
+        "cache_status": closing.cache_status,
+        "usage_source": reading.usage_source.value,
+        "reported_cost_usd": closing.header_cost_usd if reported is None else reported,
+        "bytes_in": closing.bytes_in,
+        "bytes_out": closing.bytes_out,
+        "first_byte_ms": closing.first_byte_ms,
+        "duration_ms": closing.duration_ms,
+    }
+
+
+def _storable(value: str | float | None) -> str | int | float | None:
+    """A header's bytes that are no UTF-8 arrive as lone surrogates, which SQLite refuses."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

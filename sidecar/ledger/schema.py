@@ -1,0 +1,141 @@
+"""The ledger's tables, as migrations: named functions, each applied once, in its own transaction with its record.
+
+A name that is not known here was applied by a newer sidecar: such a ledger is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from sidecar.errors import SidecarError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: How long a statement waits for another program's lock before it counts as failed; jobs wait in memory meanwhile.
+BUSY_SECONDS = 1.0
+
+
+class LedgerTooNew(SidecarError):
+    """A newer sidecar has written this ledger."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"the ledger {path} was written by a newer version of sidecar; nothing was changed",
+            "update this sidecar, or move the ledger away to begin a new one",
+        )
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open the ledger for writing, made and brought up to date where needed.  Private to the user: 0600, as are its companions,
+    which take their mode from it.  Raises LedgerTooNew, sqlite3.Error, OSError.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    if os.name == "posix":
+        os.chmod(path, 0o600)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        migrate(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    known = {migration.__name__: migration for migration in MIGRATIONS}
+    applied = _applied(connection)
+    if applied - known.keys():
+        raise LedgerTooNew(path)
+    for name, migration in known.items():
+        if name not in applied:
+            _apply(connection, name, migration)
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
+        return set()
+    return {name for (name,) in connection.execute("SELECT name FROM migrations")}
+
+
+def _apply(connection: sqlite3.Connection, name: str, migration: Callable[[sqlite3.Connection], None]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another instance may have come first.
+        if name not in _applied(connection):
+            connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
+            migration(connection)
+            connection.execute("INSERT INTO migrations VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", (name,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def requests(connection: sqlite3.Connection) -> None:
+    """One row per request for which a gateway was tried.  Times are UTC, ISO 8601 with milliseconds; NULL is unknown."""
+    connection.execute("""
+        CREATE TABLE requests (
+            id TEXT PRIMARY KEY,
+            instance TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            finished_at TEXT,
+            kind TEXT NOT NULL CHECK (kind IN ('inference', 'count', 'other')),
+            session TEXT NOT NULL,
+            run TEXT,
+            agent TEXT,
+            parent_agent TEXT,
+            gateway TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            project TEXT,
+            repo TEXT,
+            branch TEXT,
+            client TEXT,
+            method TEXT NOT NULL,
+            path TEXT NOT NULL,
+            model_requested TEXT,
+            model_sent TEXT,
+            model_served TEXT,
+            stream INTEGER,
+            status INTEGER,
+            outcome TEXT,
+            error_type TEXT,
+            stop_reason TEXT,
+            message_id TEXT,
+            request_id TEXT,
+            input_tokens INTEGER,
+            output_tokens INTEGER,
+            cache_read_tokens INTEGER,
+            cache_write_5m_tokens INTEGER,
+            cache_write_1h_tokens INTEGER,
+            thinking_tokens INTEGER,
+            web_search_requests INTEGER,
+            web_fetch_requests INTEGER,
+            iterations TEXT,
+            service_tier TEXT,
+            speed TEXT,
+            inference_geo TEXT,
+            cache_status TEXT,
+            usage_source TEXT,
+            billing TEXT NOT NULL,
+            cost_nanousd INTEGER,
+            price_source TEXT,
+            reported_cost_usd REAL,
+            bytes_in INTEGER,
+            bytes_out INTEGER,
+            first_byte_ms REAL,
+            duration_ms REAL,
+            retry_count INTEGER
+        )
+    """)
+    connection.execute("CREATE INDEX requests_by_start ON requests (started_at)")
+    connection.execute("CREATE INDEX requests_by_session ON requests (session, started_at)")
+    connection.execute("CREATE INDEX requests_open ON requests (instance) WHERE finished_at IS NULL")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (requests,)

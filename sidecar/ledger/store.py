@@ -1,0 +1,111 @@
+"""The ledger's file: opened, put aside when it is damaged, rows written into it.  One thread at a time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.ledger.row import moment
+from sidecar.ledger.schema import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from sidecar.ledger.row import Row
+
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_COMPANIONS = ("", "-wal", "-shm")
+
+
+class Store:
+    """The file at `path`.  `on_problem(event, text)` hears of a damaged file and of rows that cannot be stored."""
+
+    def __init__(self, path: str, on_problem: Callable[[str, str], None]) -> None:
+        self._path = path
+        self._on_problem = on_problem
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self, alive: Collection[str]) -> None:
+        """Open the file if it is not open, and close as lost what instances not among `alive` left open in it.
+
+        Raises LedgerTooNew, sqlite3.Error, OSError.
+        """
+        if self._connection is not None:
+            return
+        try:
+            connection = connect(self._path)
+        except sqlite3.DatabaseError as error:
+            if not _damaged(error):
+                raise
+            self._put_aside(error)
+            connection = connect(self._path)
+        try:
+            _close_lost(connection, alive)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Insert these rows, or replace what is known of them, in one transaction.  Raises sqlite3.Error, OSError."""
+        connection = self._connection
+        if connection is None:
+            raise sqlite3.OperationalError("the ledger is not open")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for row in rows:
+                self._upsert(connection, row)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.close()
+            if _damaged(error):
+                self._put_aside(error)
+            raise
+
+    def close(self) -> None:
+        """Let go of the file.  What is not committed is undone."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _upsert(self, connection: sqlite3.Connection, row: Row) -> None:
+        try:
+            connection.execute(_upsert(tuple(row)), tuple(row.values()))
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError, OverflowError) as error:
+            # This row is at fault, not the file: the others must not wait for it.
+            self._on_problem("ledger.row_refused", f"row {row.get('id')} cannot be stored: {error}")
+
+    def _put_aside(self, error: sqlite3.Error) -> None:
+        """Move the damaged file and its companions to names that are free."""
+        self.close()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        aside = f"{self._path}.damaged-{stamp}"
+        while os.path.lexists(aside):
+            aside += "-again"
+        for companion in _COMPANIONS:
+            if os.path.lexists(self._path + companion):
+                os.replace(self._path + companion, aside + companion)
+        self._on_problem("ledger.damaged", f"{self._path}: {error}; it was moved to {aside} and a new ledger begun")
+
+
+def _damaged(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+
+
+def _close_lost(connection: sqlite3.Connection, alive: Collection[str]) -> None:
+    marks = ",".join("?" * len(alive))
+    connection.execute(
+        "UPDATE requests SET outcome = 'lost', usage_source = 'none', finished_at = ?"  # noqa: S608 -- the marks are question marks
+        f" WHERE finished_at IS NULL AND instance NOT IN ({marks})",
+        (moment(time.time()), *alive),
+    )
+
+
+def _upsert(columns: tuple[str, ...]) -> str:
+    """The names are `row.py`'s own, never from the wire.  sqlite3 keeps the prepared statement by its text."""
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "id")
+    return f"INSERT INTO requests ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {changes}"  # noqa: S608 -- see above
