@@ -80,7 +80,7 @@ class App:
         try:
             return await exchange(request, settings, bearer, parts)
         finally:
-            parts.live.discard(task)  # type: ignore[arg-type]  # None is never in it
+            parts.live.discard(task)
 
 
 @web.middleware

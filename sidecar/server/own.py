@@ -12,7 +12,6 @@ from aiohttp import web
 
 from sidecar import __version__
 from sidecar.errors import Refusal, SidecarError
-from sidecar.ledger.reports import report
 from sidecar.proxy.replies import answer
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
@@ -85,6 +84,8 @@ class Own:
         session = given.get("session") or bearer.session or bearer.run
         if bearer.scope == "agent" and session not in {bearer.session, bearer.run}:
             raise Refusal("forbidden_scope", "an agent's pass reads its own session only")
+        from sidecar.ledger.reports import report  # noqa: PLC0415
+
         return answer(await asyncio.to_thread(report, self.places.ledger, by="session", session=session))
 
     async def _credential(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:

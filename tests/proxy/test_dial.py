@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import datetime as dt
 import ssl
 
 import pytest
@@ -63,9 +64,7 @@ async def test_a_companys_certificates_are_added(authority, how):
     ids=["wrong name", "expired", "unknown authority"],
 )
 async def test_a_certificate_that_cannot_be_trusted_is_named_and_not_asked_again(authority, options, says_what):
-    import datetime
-
-    dates = {name: datetime.datetime.fromisoformat(options[name]) for name in ("not_before", "not_after") if name in options}
+    dates = {name: dt.datetime.fromisoformat(options[name]) for name in ("not_before", "not_after") if name in options}
     signer = trustme.CA() if options.get("unknown") else authority
     async with raw_gateway(says(reply(b"ok")), ssl=server_side(signer, *options["names"], **dates)) as there:
         with pytest.raises(Refusal, match=f"(?i)certificate.*({says_what})") as refused:

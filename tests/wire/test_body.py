@@ -108,7 +108,7 @@ def test_any_object_changes_in_its_model_alone(before, model, new, after, indent
 def test_any_bytes_are_either_an_object_or_left_alone(body):
     extents = top_level(body)
     try:
-        expected = json.loads(body.decode(), parse_constant=lambda name: 1 / 0)
+        expected = json.loads(body.decode(), parse_constant=lambda _name: 1 / 0)
     except (ValueError, RecursionError, ZeroDivisionError):
         expected = None
     assert (extents is not None) == isinstance(expected, dict)
