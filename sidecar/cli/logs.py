@@ -61,7 +61,7 @@ def readable(line: bytes) -> str:
     try:
         entry = json.loads(text)
         moment, level, event = (str(entry.pop(name, "")) for name in _FIRST)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):  # not JSON, or not an object
         return _plain(text)
     fields = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in entry.items() if value is not None)
     return _plain(f"{moment} {level:<8} {'  '.join([event, *fields])}")

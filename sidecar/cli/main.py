@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     starts_agent = False
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
-        starts_agent = args.name == "run"
-        if args.name != "demo":  # it makes a home of its own
+        starts_agent = args.verb == "run"
+        if args.verb != "demo":  # it makes a home of its own
             args.places = places.find(os.environ, args.config)
         module, _, function = args.handler.partition(":")
         handler: Callable[..., int] = getattr(import_module(module), function)

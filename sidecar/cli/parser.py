@@ -163,7 +163,7 @@ _EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 credent
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments, with `handler` and the command's `name`.  Ends the process for --help, --version and usage faults."""
+    """The arguments, with `handler` and the command's name as `verb`.  Ends the process for --help, --version and usage faults."""
     at = _options_end(argv, ("--config",))
     top = _top()
     first = top.parse_args(argv[:at])
@@ -203,7 +203,7 @@ def _parse_command(command: Command, rest: list[str], first: argparse.Namespace)
         args.command = rest[at + 1 :] if rest[at : at + 1] == ["--"] else rest[at:]
         if not args.command:
             parser.error(f"what is to be started? for example: {command.example}")
-    args.name, args.handler = command.name, command.handler
+    args.verb, args.handler = command.name, command.handler
     return args
 
 

@@ -46,7 +46,7 @@ def test_every_command_has_a_handler_a_line_of_help_and_an_example(command, caps
 def test_every_example_can_be_parsed():
     for command in COMMANDS:
         words = command.example.partition("#")[0].replace('eval "$(', "").replace(')"', "").replace("'", "").split()
-        assert parse(words[1:]).name == command.name
+        assert parse(words[1:]).verb == command.name
 
 
 @pytest.mark.parametrize(
