@@ -108,6 +108,7 @@ class Life:
         publisher = Publisher(self._places, self._live, self._instance, host, port)
         pass_key = PassKey(self._places.pass_key)
         app = App(Own(self._places, parts, pass_key, self._variables, publisher, self.stop))
+        await self._live.refresh()
         self._live.on_change.append(lambda: self._changed(publisher))
         ledger.start(alive=_draining(self._places.state_dir))
         self._listen_to_signals()
