@@ -123,11 +123,11 @@ class Life:
 
         await self._stopping.wait()
         app.is_draining = True
-        await site.stop()
         if self._handover is not None:
+            await site.stop()
             self._lock.release()
-        if runner.server is not None:
-            runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
+            if runner.server is not None:
+                runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
         log.info("sidecar.draining", streams=len(parts.live))
         await self._drained(parts.live)
         await runner.cleanup()
@@ -138,8 +138,7 @@ class Life:
             _forget(_draining_path(self._places.state_dir, self._instance))
             self._handover.release()
         else:
-            _forget(self._places.state_file)
-            self._lock.release()
+            self._lock.release()  # `daemon.json` stays: the next one takes the same port
 
     def stop(self, *, now: bool = False, handover: bool = False) -> None:
         """Begin the end; `now` cuts what is under way, `handover` frees lock and port at once."""
