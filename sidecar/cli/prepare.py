@@ -113,8 +113,8 @@ def _with_key(places: Places, state: State, gateway: str) -> State:
                 f"one of: {', '.join(sorted(state['gateways']))}, or name it in the file: sidecar config path",
             )
     answer = client.ask(places, state, "GET", f"/_sidecar/credential?gateway={gateway}")
-    if answer.get("error"):
-        raise CredentialFailed(f"the key for gateway {gateway!r} cannot be read: {answer['error']}", "sidecar doctor")
+    if error := answer.get("error"):
+        raise CredentialFailed(f"gateway {gateway!r} cannot be used: {error}")
     if not answer.get("key"):
         raise NoCredential(f"there is no key for gateway {gateway!r}", f"sidecar login {gateway}")
     return state

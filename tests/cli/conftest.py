@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from sidecar import places
+from sidecar import __version__, places
 
 FAKE = Path(__file__).parent.parent / "fakes" / "daemon.py"
 
@@ -75,3 +77,37 @@ def daemon(home):
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
+
+
+class Squatter:
+    """Took the port of a daemon that has died; says yes to everything, and keeps what it hears."""
+
+    def __init__(self):
+        self.heard = b""
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.answer)
+        self.thread.start()
+
+    def answer(self):
+        while True:
+            try:
+                connection = self.socket.accept()[0]
+            except OSError:
+                return
+            with connection:
+                self.heard += connection.recv(65536)
+                body = json.dumps({"name": "sidecar", "version": __version__, "instance": "gone", "proof": "0" * 64, "key": True}).encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+
+
+@pytest.fixture
+def squatter():
+    squatter = Squatter()
+    yield squatter
+    squatter.close()
