@@ -1,0 +1,110 @@
+"""`config path`, `check` and `show`: where the configuration is, whether it is right, what is in force."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import yaml
+
+from sidecar.config.load import load
+from sidecar.config.scalars import duration_text, size_text
+from sidecar.config.settings import DEFAULT_PORT
+from sidecar.errors import ConfigError
+from sidecar.gateways.gateway import Command, KeyFile, Keyring, Secret, SecretFile, Variable
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from sidecar.config.settings import Settings
+    from sidecar.gateways.gateway import Gateway, Source
+
+
+def path(args: Namespace) -> int:
+    print(args.places.config_file)
+    return 0
+
+
+def check(args: Namespace) -> int:
+    """Every fault is a line of its own on stdout; what to do about them goes to stderr."""
+    try:
+        settings = load(args.places)
+    except ConfigError as error:
+        print("\n".join(error.faults))
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    if settings.path:
+        print(f"{settings.path}: no fault; the active gateway is {settings.gateway}")
+    else:
+        print(f"there is no {args.places.config_file}: the defaults hold")
+    return 0
+
+
+def show(args: Namespace) -> int:
+    settings = load(args.places)
+    shown = in_force(settings)
+    if args.json:
+        print(json.dumps({"path": settings.path, **shown}, ensure_ascii=False))
+    else:
+        print(f"# {settings.path or 'no configuration file: all of this is default'}")
+        print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120), end="")
+    return 0
+
+
+def in_force(settings: Settings) -> dict[str, object]:
+    """In the words of the file, defaults and presets filled in.  Of a credential only where it comes from."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "listen": f"{host}:{settings.port or DEFAULT_PORT}",
+        "allow_remote": settings.allow_remote,
+        "hosts": list(settings.hosts),
+        "gateway": settings.gateway,
+        "tags": list(settings.tags),
+        "gateways": {name: _gateway(gateway) for name, gateway in settings.gateways.items()},
+        "timeouts": {name: duration_text(seconds) for name, seconds in asdict(settings.timeouts).items()},
+        "limits": {"body": size_text(settings.body_limit)},
+        "ledger": {"keep": duration_text(settings.ledger_keep_seconds)},
+        "log": {"level": settings.log_level},
+    }
+
+
+def _gateway(gateway: Gateway) -> dict[str, object]:
+    return {
+        "preset": gateway.preset,
+        "base_url": gateway.base_url,
+        "auth": asdict(gateway.auth),
+        "beside": gateway.beside,
+        "credential": _sources(gateway.credential),
+        "tags": list(gateway.tags),
+        "headers": {name: {"credential": _sources(value)} if isinstance(value, Secret) else value for name, value in gateway.headers},
+        "paths": dict(gateway.paths or {}),
+        "models": {rule.pattern: rule.model for rule in gateway.model_rules},
+        "model_form": gateway.model_form,
+        "only": list(gateway.only),
+        "agent_env": dict(gateway.agent_env or {}),
+        "proxy": gateway.proxy,
+        "ca_file": gateway.ca_file,
+    }
+
+
+def _sources(secret: Secret) -> list[dict[str, object]]:
+    return [_source(source) for source in secret.sources]
+
+
+def _source(source: Source) -> dict[str, object]:
+    match source:
+        case Keyring(name):
+            return {"keyring": name}
+        case KeyFile(name):
+            return {"file": os.path.join("keys", name)}
+        case Variable(name):
+            return {"env": name}
+        case SecretFile(file, key):
+            return {"file": file, "key": key} if key else {"file": file}
+        case Command(argv, ttl):
+            # Its arguments are the user's; one of them might be a password.
+            return {"command": argv[0], "ttl": duration_text(ttl)}
