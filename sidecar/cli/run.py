@@ -65,6 +65,13 @@ else:
 
 def ignored_settings(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[str, list[str]]]:
     """Claude's settings files with variables in them that have no effect, unless the environment says the same already."""
+    for file, variables in settings_files(environment, cwd):
+        if names := [name for name in variables if _is_ignored(name) and name not in environment]:
+            yield file, names
+
+
+def settings_files(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[str, list[str]]]:
+    """Claude's settings files, the user's and the project's, each with the names of the variables that it sets."""
     user = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(os.path.expanduser("~"), ".claude")
     project = os.path.join(cwd, ".claude")
     for file in (os.path.join(user, "settings.json"), os.path.join(project, "settings.json"), os.path.join(project, "settings.local.json")):
@@ -73,8 +80,8 @@ def ignored_settings(environment: Mapping[str, str], cwd: str) -> Iterator[tuple
                 variables = json.load(settings)["env"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
-        if isinstance(variables, dict) and (names := [name for name in variables if _is_ignored(name) and name not in environment]):
-            yield file, names
+        if isinstance(variables, dict):
+            yield file, list(variables)
 
 
 def _is_ignored(name: str) -> bool:

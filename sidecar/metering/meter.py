@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sidecar.ledger.entry import Kind
+from sidecar.wire.target import Kind
 from sidecar.metering.errors import ErrorsOnly
 from sidecar.metering.messages import SKIP, Messages
 from sidecar.metering.reading import Reading
