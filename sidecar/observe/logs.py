@@ -19,16 +19,10 @@ from logging.handlers import QueueListener, RotatingFileHandler
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+import structlog
+
 from sidecar.observe.redact import Redactor
-
-if "structlog" not in sys.modules and "rich" not in sys.modules:
-    # structlog imports rich, half of its own import time, for tracebacks in colour.  Nothing here prints those.
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    import structlog
-
-    del sys.modules["rich"]
-else:
-    import structlog
+from sidecar.places import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +38,15 @@ _open_log: _Log | None = None
 
 
 def configure(level: str, folder: str | None, secrets: Callable[[], frozenset[str]], console: bool) -> None:
-    """Log events of at least `level`: to a file in `folder`, which exists, and with `console` to stderr.
+    """Log events of at least `level`: to a file in `folder`, made if missing, and with `console` to stderr.
 
-    `secrets` gives the values that are in use at the moment of an event.  Called again it replaces what was configured before.
+    `secrets` gives the values that are in use at the moment of an event.  Called again, it changes what was said before.
     """
     global _open_log  # noqa: PLW0603 - a process has one log
-    close()
-    _open_log = _Log(logging.getLevelNamesMapping()[level.upper()], folder, secrets, console)
+    if _open_log is None or (_open_log.folder, _open_log.console) != (folder, console):
+        close()
+        _open_log = _Log(folder, console)
+    _open_log.listen(logging.getLevelNamesMapping()[level.upper()], secrets)
 
 
 def close() -> None:
@@ -64,20 +60,27 @@ def close() -> None:
 class _Log:
     """Both loggers' door, the queue behind it and the thread that empties it."""
 
-    def __init__(self, level: int, folder: str | None, secrets: Callable[[], frozenset[str]], console: bool) -> None:
-        self._secrets = secrets
+    def __init__(self, folder: str | None, console: bool) -> None:
+        self.folder = folder
+        self.console = console
+        self._secrets: Callable[[], frozenset[str]] = frozenset
         self._waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
         outputs: list[logging.Handler] = []
         if folder is not None:
+            private_folder(folder)
             outputs.append(_PrivateFile(Path(folder, FILE_NAME)))
         if console:
             outputs.append(_Terminal())
         self._listener = QueueListener(self._waiting, *outputs)
         self._listener.start()
-
-        structlog.configure(processors=[self._door], wrapper_class=structlog.make_filtering_bound_logger(level))
-        self._libraries = _Libraries(level)
+        self._libraries = _Libraries()
         logging.getLogger().addHandler(self._libraries)
+
+    def listen(self, level: int, secrets: Callable[[], frozenset[str]]) -> None:
+        self._secrets = secrets
+        structlog.configure(processors=[self._door], wrapper_class=structlog.make_filtering_bound_logger(level))
+        # What libraries say below a warning is for those who debug.
+        logging.getLogger().setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
 
     def _door(self, _logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
         """The last processor: nothing goes on to a logger of structlog's own."""
@@ -98,6 +101,7 @@ class _Log:
 
     def close(self) -> None:
         logging.getLogger().removeHandler(self._libraries)
+        logging.getLogger().setLevel(logging.WARNING)  # as Python begins
         structlog.configure(processors=[_drop])
         self._listener.stop()
         for output in self._listener.handlers:
@@ -117,10 +121,7 @@ def _traceback(exc_info: object) -> list[str]:
 
 
 class _Libraries(logging.Handler):
-    """Brings what the standard library's loggers are told to the door: from warnings on, everything if we debug."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level if level <= logging.DEBUG else max(level, logging.WARNING))
+    """Brings what the standard library's loggers are told to the door."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()

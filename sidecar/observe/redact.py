@@ -37,7 +37,12 @@ _SECRET_WORDS = frozenset(
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 
 #: What gives itself away: a pass, an Anthropic key or login, the credentials of an authorization field, those before a URL's host.
-_SHAPE = re.compile(r"(sidecar-pass-|\bsk-ant-|\b(?:bearer|basic)\s+)[\w.~+/%=-]+|(://)[^/\s@'\"]+(?=@)", re.IGNORECASE)
+_SHAPE = re.compile(
+    r"(sidecar-pass-|\bsk-ant-)[\w.~%=-]+"
+    r"|(\b(?:bearer|basic)\s+)[\w.~+/%=-]{16,}"
+    r"|(://)[^/\s@'\"]+(?=@)",
+    re.IGNORECASE,
+)
 
 
 def printable(text: str) -> str:
@@ -73,7 +78,7 @@ class Redactor:
         if "%" in text:
             for pattern in self._percent:
                 text = pattern.sub(MARK, text)
-        text = _SHAPE.sub(rf"\1\2{MARK}", text)
+        text = _SHAPE.sub(rf"\1\2\3{MARK}", text)
         return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
 
     def event(self, event: Mapping[str, object]) -> dict[str, object]:
