@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -219,3 +221,74 @@ def test_a_squatter_on_the_port_of_a_dead_daemon_gets_nothing(home, squatter):
     assert b"/_sidecar/health?nonce=" in squatter.heard
     assert KEY.encode() not in squatter.heard
     assert b"sidecar-pass" not in squatter.heard
+
+
+@pytest.fixture
+def endless():
+    """A gateway that begins a reply and does not end it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    held = []
+
+    def answer():
+        while True:
+            try:
+                held.append(listener.accept()[0])
+            except OSError:
+                return
+            held[-1].recv(65536)
+            held[-1].sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n3\r\n:\n\n\r\n")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+    for connection in held:
+        connection.close()
+
+
+@pytest.fixture
+def stream(home, endless):
+    """An agent's open stream through the daemon: its first bytes are there."""
+    configure(
+        home, f"gateway: slow\ngateways:\n  slow: {{base_url: 'http://127.0.0.1:{endless}', credential: {{env: AI_GATEWAY_API_KEY}}}}\n"
+    )
+    assert home.run("start").returncode == 0
+    port = client.verified(home.places)["port"]
+    token = home.run("token").stdout.strip()
+    body = b'{"model":"m","stream":true}'
+    head = f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-api-key: {token}\r\ncontent-length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head.encode() + body)
+        seen = b""
+        while b":\n\n" not in seen:
+            seen += connection.recv(65536)
+        yield connection
+
+
+def test_stop_waits_for_an_open_stream_until_ctrl_c(home, stream):
+    assert json.loads(home.run("status", "--json").stdout)["streams"] == 1
+    with home.popen("stop") as process:
+        assert process.stdout.readline() == b"Waiting for 1 open stream.  Ctrl-C: do not wait.\n"
+        assert process.poll() is None
+        assert home.run("status").returncode == 0
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == b"Stopped.\n"
+    assert not state.held(home.places.lock_file)
+
+
+def test_stop_now_ends_one_that_another_stop_waits_for(home, stream):
+    with home.popen("stop") as process:
+        process.stdout.readline()
+        assert home.run("stop", "--now").stdout == "Stopped.\n"
+        assert process.wait(10) == 0
+
+
+def test_a_stream_goes_on_while_another_daemon_takes_over(home, stream):
+    assert home.run("restart").returncode == 0
+    report = json.loads(home.run("status", "--json").stdout)
+    assert report["streams"] == 0
+    stream.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        stream.recv(1)
