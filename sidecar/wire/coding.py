@@ -42,11 +42,17 @@ class _Zlib:
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
         self._inflate: zlib._Decompress | None = None
+        self._members = 0
         self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data and not self._ended:
             if self._inflate is None:
+                if self._members:
+                    # Zeros may pad what follows a member (GNU gzip manual, "Tapes").
+                    data = data.lstrip(b"\0")
+                    if not data:
+                        return
                 self._inflate = zlib.decompressobj(self._window(data[0]))
             inflate = self._inflate
             try:
@@ -57,9 +63,9 @@ class _Zlib:
                 yield piece
             data = inflate.unconsumed_tail
             if inflate.eof:
-                # Zeros may pad what follows a gzip member (gzip 1.0 manual); deflate has one stream only.
-                data = inflate.unused_data.lstrip(b"\0")
+                data = inflate.unused_data
                 self._inflate = None
+                self._members += 1
                 self._ended = not self._gzip
 
     def _window(self, first: int) -> int:
@@ -76,14 +82,16 @@ class _Brotli:
         self._inflate = brotli.Decompressor()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        inflate = self._inflate
-        while (data or not inflate.can_accept_more_data()) and not inflate.is_finished():
+        # Not `can_accept_more_data()`: with brotli 1.2 it is true while output still waits; a short piece is the sign of none.
+        full = True
+        while full and not self._inflate.is_finished():
             try:
-                piece = inflate.process(data, output_buffer_limit=STEP)
+                piece = self._inflate.process(data, output_buffer_limit=STEP)
             except brotli.error as error:
                 raise CodingError(str(error)) from error
             if piece:
                 yield piece
+            full = len(piece) >= STEP
             data = b""
 
 
