@@ -123,7 +123,7 @@ def test_the_libraries_loggers_go_through_the_same_door(begun):
 
 def test_a_librarys_message_that_does_not_fit_its_arguments_is_written_without_them(begun):
     # Given to our own handler only: pytest's raises.
-    handler = logging.getLogger().handlers[-1]
+    (handler,) = (handler for handler in logging.getLogger().handlers if isinstance(handler, logs._Libraries))
     handler.handle(logging.makeLogRecord({"msg": "%d of it", "args": ("one",), "levelno": logging.ERROR, "name": "x"}))
     assert lines(begun)[0]["event"] == "%d of it"
 
