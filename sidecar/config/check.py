@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sidecar.config.document import Document, Fault, Path
-from sidecar.config.schema import Around, AuthForm, CredentialForm, FileForm, GatewayForm, TimeoutsForm
+from sidecar.config.schema import HEADER_KINDS, Around, AuthForm, CredentialForm, FileForm, GatewayForm, TimeoutsForm
 from sidecar.gateways.presets import presets
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def _filled(form: type[Form], document: Document, at: Path, around: Around, faul
 
 
 def _fault(document: Document, at: Path, details: ErrorDetails) -> Fault:
-    # pydantic puts the tag of a union (`<text>`) and, for a faulty key, `[key]` among the steps.
-    steps = tuple(step for step in details["loc"] if not str(step).startswith("<"))
+    # pydantic puts the tag of a header's kind and, for a faulty key, `[key]` among the steps.
+    steps = tuple(step for step in details["loc"] if step not in HEADER_KINDS)
     of_key = steps[-1:] == ("[key]",)
     path = (*at, *(steps[:-1] if of_key else steps))
-    return Fault(document.place(path, of_key=of_key or details["type"] == "extra_forbidden"), path, _sentence(path, details))
+    return Fault(document.place(path, of_key=of_key or details["type"] == "extra_forbidden"), path, _sentence(details))
 
 
 _SENTENCES = {
@@ -81,7 +81,7 @@ _SENTENCES = {
 }
 
 
-def _sentence(path: Path, details: ErrorDetails) -> str:
+def _sentence(details: ErrorDetails) -> str:
     """The finding in the words of someone who writes YAML.  Never the value: it may be a secret in the wrong place."""
     match details["type"]:
         case "value_error":
@@ -91,7 +91,8 @@ def _sentence(path: Path, details: ErrorDetails) -> str:
         case "string_type":
             return _not_text(details["input"])
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(path[-1]), _KEYS - {path[-1]}, 1)
+            key = str(details["loc"][-1])
+            near = difflib.get_close_matches(key, _KEYS - {key}, 1)
             return "this key is unknown" + (f"; did you mean {near[0]}?" if near else "")
         case kind:
             return _SENTENCES.get(kind, details["msg"])

@@ -33,7 +33,7 @@ def with_gateway(text: str, name: str) -> str:
 
 
 def _edited(body: str, name: str) -> str:
-    root = yaml.compose(body, Loader=yaml.SafeLoader)
+    root = yaml.compose(body, Loader=document.Loader)
     if not isinstance(root, yaml.MappingNode):
         return _with_last_line(body, name)
     for key, _ in root.value:
@@ -46,7 +46,7 @@ def _edited(body: str, name: str) -> str:
 
 def _replaced(body: str, key_end: int, name: str) -> str:
     """The scalar (or alias) that follows the key becomes `name`, in the quotes that it had.  An anchor or a tag before it stays."""
-    tokens = dropwhile(lambda token: token.start_mark.index < key_end, yaml.scan(body, Loader=yaml.SafeLoader))
+    tokens = dropwhile(lambda token: token.start_mark.index < key_end, yaml.scan(body, Loader=document.Loader))
     place = key_end
     for token in tokens:
         start, end = token.start_mark.index, token.end_mark.index

@@ -107,11 +107,17 @@ class AuthForm(_Form):
     scheme: Annotated[str, AfterValidator(scalars.no_control)] = ""
 
 
+#: what pydantic adds to the path of a fault in a header: the kind of value that it took it for
+HEADER_KINDS = ("<text>", "<secret>")
+
+
 def _kind_of_header(value: object) -> str:
-    return "<secret>" if isinstance(value, dict | SecretHeader) else "<text>"
+    return HEADER_KINDS[isinstance(value, dict | SecretHeader)]
 
 
-Header = Annotated[Annotated[HeaderValue, Tag("<text>")] | Annotated[SecretHeader, Tag("<secret>")], Discriminator(_kind_of_header)]
+Header = Annotated[
+    Annotated[HeaderValue, Tag(HEADER_KINDS[0])] | Annotated[SecretHeader, Tag(HEADER_KINDS[1])], Discriminator(_kind_of_header)
+]
 
 
 class GatewayForm(_Form):
