@@ -38,10 +38,12 @@ def read_private(path: str) -> tuple[str, Version] | None:
         return None
     except OSError as error:
         raise CredentialFailed(f"the key file {path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         info = os.fstat(descriptor)
         _refuse_shared(path, info)
-        data = file.read(LARGEST_FILE + 1)
+        data = os.read(descriptor, LARGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > LARGEST_FILE:
         raise CredentialFailed(f"the key file {path} is larger than {LARGEST_FILE // 1024} KiB: it holds no key")
     return data.decode("utf-8-sig", "replace"), _version(info)
