@@ -159,7 +159,9 @@ COMMANDS = (
     Command("doctor", "check everything that can be wrong", "sidecar doctor", (_JSON,), "sidecar.cli.doctor:doctor"),
 )
 
-_EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 credential, 5 the daemon is not running"
+_EXIT_CODES = """\
+exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 credential, 5 the daemon is not running
+of run: the agent's own, or 127 no such command, 126 not executable, 125 the sidecar could not do its part"""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sidecar.places import Places
 
 TIMEOUT_SECONDS = 10.0
+HEALTH_SECONDS = 3.0
 _LARGEST_REPLY = 16 << 20
 
 
@@ -60,7 +61,8 @@ def verified(places: Places) -> State | None:
     nonce = os.urandom(16).hex()
     try:
         key = passkey.load(places.pass_key)
-        status, body = request(state["port"], "GET", f"/_sidecar/health?nonce={nonce}", host=reachable(state["host"]))
+        target = f"/_sidecar/health?nonce={nonce}"
+        status, body = request(state["port"], "GET", target, host=reachable(state["host"]), timeout_seconds=HEALTH_SECONDS)
         health = json.loads(body)
         proof, instance = health["proof"], health["instance"]
     except (OSError, ValueError, TypeError, KeyError):
