@@ -38,7 +38,7 @@ class Sources:
     def __init__(self, keys: str, variable: Callable[[str], str | None]) -> None:
         self._keys = keys
         self._variable = variable
-        self._keyring = _KeyringThread()
+        self._keyring = KeyringThread()
         self._commands: dict[tuple[str, ...], asyncio.Lock] = {}
 
     async def read(self, source: Source, origin: str) -> Reading | None:
@@ -105,27 +105,28 @@ def _bound(found: Stored, origin: str, name: str) -> str:
     return found.key
 
 
-class _KeyringThread:
+class KeyringThread:
     """Asks the keyring in a thread, one question at a time.
 
-    A keyring may wait for a person to unlock it.  Then the question is given up after `KEYRING_SECONDS` but its thread goes on, and
+    A keyring may wait for a person to unlock it.  Then the question is given up after `seconds`, but its thread goes on, and
     no other is asked, and no second dialogue opened, before that one has come to an end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = KEYRING_SECONDS) -> None:
+        self._seconds = seconds
         self._turn = asyncio.Lock()
         self._asked: Future[Stored | None] | None = None
 
     async def read(self, name: str) -> Stored | None:
         try:
-            async with asyncio.timeout(KEYRING_SECONDS), self._turn:
+            async with asyncio.timeout(self._seconds), self._turn:
                 if self._asked is not None and not self._asked.done():
                     with contextlib.suppress(Exception):  # its failure was for who asked it
                         await asyncio.wrap_future(self._asked)
                 self._asked = _ask(name)
                 return await asyncio.wrap_future(self._asked)
         except TimeoutError:
-            raise CredentialFailed(f"the keyring did not answer within {KEYRING_SECONDS:g} s", "unlock it and try again") from None
+            raise CredentialFailed(f"the keyring did not answer within {self._seconds:g} s", "unlock it and try again") from None
 
 
 def _ask(name: str) -> Future[Stored | None]:
