@@ -1,0 +1,158 @@
+"""`sidecar usage`: what was used, as a table, JSON or CSV.  Reads the ledger itself, so the daemon may be down."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sidecar.cli.tables import plain, print_table
+from sidecar.errors import UsageError
+from sidecar.ledger.period import moment_of
+from sidecar.ledger.reports import report
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    Row = Mapping[str, object]
+
+UNKNOWN = "?"
+_MILLION = 1_000_000
+
+
+def usage(args: argparse.Namespace) -> int:
+    if args.json and args.csv:
+        raise UsageError("--json and --csv are two forms of the same", "leave one of them out")
+    now = datetime.now().astimezone()
+    # One session's story is wanted whole; everything else is about today unless it says otherwise.
+    since = moment_of(args.since or "today", now) if args.since or not args.session else None
+    until = moment_of(args.until, now) if args.until else None
+    found = report(args.places.ledger, args.by, since, until, args.session, args.gateway)
+    rows = found["rows"]
+    if args.json:
+        print(json.dumps(found))
+    elif args.csv:
+        _print_csv(rows)
+    elif not os.path.exists(args.places.ledger):
+        print(f"nothing has been recorded yet: there is no ledger at {args.places.ledger}")
+    elif not rows:
+        print(f"no requests {_period(since, until, now)}")
+    else:
+        _print_rows(args.by, rows, found["total"], _period(since, until, now))
+    return 0
+
+
+def _print_csv(rows: Sequence[Row]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow("" if value is None else plain(json.dumps(value) if isinstance(value, list) else value) for value in row.values())
+
+
+def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
+    columns = _REQUEST if by == "request" else {by: _key, **_SUMS}
+    print_table(
+        tuple(columns),
+        [tuple(show(row) for show in columns.values()) for row in rows],
+        title=f"{len(rows)} {by if len(rows) == 1 else _PLURALS.get(by, by + 's')} {period}",
+        total=_total(columns, total),
+        numbers=_NUMBERS,
+    )
+
+
+def _total(columns: Mapping[str, Callable[[Row], str]], total: Row) -> tuple[str, ...]:
+    first = next(iter(columns))
+    return tuple("total" if name == first else show(total) if name in _SUMS else "" for name, show in columns.items())
+
+
+def _period(since: datetime | None, until: datetime | None, now: datetime) -> str:
+    begin = f"since {since.astimezone():%Y-%m-%d %H:%M}" if since else "since the beginning"
+    end = f" until {until.astimezone():%Y-%m-%d %H:%M}" if until else ""
+    return f"{begin}{end} ({_zone(now)})"
+
+
+def _zone(now: datetime) -> str:
+    offset = now.isoformat()[-6:]
+    return "UTC" if offset == "+00:00" else f"local time, UTC{offset}"
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, int):
+        return UNKNOWN
+    return f"{value:,}" if value < _MILLION else f"{value / _MILLION:,.2f}M"
+
+
+def _count(name: str) -> Callable[[Row], str]:
+    return lambda row: _number(row[name])
+
+
+def _text(name: str) -> Callable[[Row], str]:
+    return lambda row: UNKNOWN if row[name] is None else str(row[name])
+
+
+def _key(row: Row) -> str:
+    return "\N{EN DASH}" if row["key"] is None else str(row["key"])
+
+
+def _written(row: Row) -> str:
+    known = [tokens for name in ("cache_write_5m_tokens", "cache_write_1h_tokens") if isinstance(tokens := row[name], int)]
+    return _number(sum(known)) if known else UNKNOWN
+
+
+def _dollars(value: object) -> str:
+    if not isinstance(value, int | float):
+        return UNKNOWN
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def _sum_of_costs(row: Row) -> str:
+    """A plus says that there were requests without a price."""
+    cost = _dollars(row["cost_usd"])
+    return f"{cost}+{UNKNOWN}" if row["unpriced_requests"] and cost != UNKNOWN else cost
+
+
+def _cost(row: Row) -> str:
+    if "cost_usd" in row:
+        return _sum_of_costs(row)
+    nanousd = row["cost_nanousd"]
+    return _dollars(nanousd / 1e9 if isinstance(nanousd, int) else None)
+
+
+def _started(row: Row) -> str:
+    return f"{datetime.fromisoformat(str(row['started_at'])).astimezone():%m-%d %H:%M:%S}"
+
+
+def _outcome(row: Row) -> str:
+    if row["outcome"] is None:
+        return "running"
+    return f"{row['outcome']}: {row['error_type']}" if row["error_type"] else str(row["outcome"])
+
+
+def _model(row: Row) -> str:
+    return str(row["model_served"] or row["model_sent"] or UNKNOWN)
+
+
+_SUMS: dict[str, Callable[[Row], str]] = {
+    "requests": _count("requests"),
+    "input": _count("input_tokens"),
+    "cache read": _count("cache_read_tokens"),
+    "cache write": _written,
+    "output": _count("output_tokens"),
+    "cost": _cost,
+    "errors": _count("errors"),
+}
+_REQUEST: dict[str, Callable[[Row], str]] = {
+    "started": _started,
+    "session": _text("session"),
+    "gateway": _text("gateway"),
+    "model": _model,
+    "outcome": _outcome,
+    **{name: _SUMS[name] for name in ("input", "cache read", "cache write", "output", "cost")},
+}
+_NUMBERS = frozenset({"started", *_SUMS})
+_PLURALS = {"branch": "branches"}
