@@ -14,6 +14,7 @@ from urllib.parse import quote
 from sidecar.config.load import load
 from sidecar.daemon import client
 from sidecar.errors import SidecarError
+from sidecar.gateways.gateway import KeyFile, Keyring
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -51,10 +52,16 @@ def gateways(args: Namespace) -> int:
             for name, gateway in settings.gateways.items()
         ],
     )
-    active = keys[settings.gateway]
-    if not active.key:
-        print(active.error or f"there is no key for the active gateway: sidecar login {settings.gateway}", file=sys.stderr)
+    if not (active := keys[settings.gateway]).key:
+        print(missing(settings, settings.gateway, active), file=sys.stderr)
     return 0
+
+
+def missing(settings: Settings, name: str, key: Key) -> str:
+    """Why there is no key, or what to do about it."""
+    is_stored = any(isinstance(source, Keyring | KeyFile) for source in settings.gateways[name].credential.sources)
+    way_out = f"sidecar login {name}" if is_stored else f"see its credential in {settings.path}"
+    return key.error or f"there is no key for {name}: {way_out}"
 
 
 def look_up(places: Places, settings: Settings, state: State | None, names: Sequence[str]) -> list[Key]:
@@ -69,8 +76,8 @@ def look_up(places: Places, settings: Settings, state: State | None, names: Sequ
 def _ask(places: Places, state: State, name: str) -> Key:
     try:
         answer = client.ask(places, state, "GET", f"/_sidecar/credential?gateway={quote(name)}")
-    except SidecarError as error:
-        return Key(key=False, error=error.message)
+    except SidecarError as refusal:
+        return Key(key=False, error=refusal.message)
     where, error = answer.get("where"), answer.get("error")
     return Key(answer.get("key") is True, str(where) if where else None, str(error) if error else None)
 

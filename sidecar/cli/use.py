@@ -7,7 +7,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from sidecar.cli.gateways import look_up
+from sidecar.cli.gateways import look_up, missing
 from sidecar.config import document
 from sidecar.config.check import known_gateways
 from sidecar.config.edit import with_gateway
@@ -40,7 +40,7 @@ def use(args: Namespace) -> int:
     print(_what_follows(settings, state))
     (key,) = look_up(args.places, settings, state, [name])
     if not key.key:
-        print(key.error or f"there is no key for it yet: sidecar login {name}", file=sys.stderr)
+        print(missing(settings, name, key), file=sys.stderr)
     return 0
 
 

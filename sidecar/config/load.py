@@ -52,7 +52,7 @@ def read(path: str) -> str:
     name = Path(path).name
     try:
         # Not blocking: a pipe of that name must not hold us up before it is refused.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise
     except OSError as error:
