@@ -32,7 +32,9 @@ _PASS_HEADER = "x-sidecar-pass"  # noqa: S105 - a header's name
 def changes(environ: Mapping[str, str], state: State, gateway: str, base_url: str, pass_text: str) -> dict[str, str | None]:
     """Variable -> new value, None when it is removed, for an agent that starts with `environ`."""
     chosen = state["gateways"][gateway]
-    keys = [name for known in state["gateways"].values() for name in known["remove"]]
+    # Only keys of gateways that are in use: of any other vendor's the agent's project may have its own.
+    in_use = dict.fromkeys((gateway, state["gateway"], *state["configured"]))
+    keys = [name for known in in_use if known in state["gateways"] for name in state["gateways"][known]["remove"]]
     user_lines = [line for line in environ.get(_HEADERS, "").splitlines() if line.partition(":")[0].strip().lower() != _PASS_HEADER]
     changed: dict[str, str | None] = dict.fromkeys((*_OTHER_PROVIDERS, *keys))
     changed |= _added(environ, state, gateway)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Wide enough that nothing is cut where the output is a file or a pipe.
 _NOT_A_TERMINAL = 240
 
+#: What a column of text keeps when the terminal is narrow.
+_LEAST = 6
+
 #: Control characters, formats such as writing directions, lone surrogates, line and paragraph separators.
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -51,6 +54,7 @@ def print_table(
             _cell(total[at]) if total is not None else "",
             justify="right" if column in numbers else "left",
             no_wrap=column in numbers,
+            min_width=None if column in numbers else min(len(column), _LEAST),
         )
     for row in rows:
         table.add_row(*map(_cell, row))
@@ -58,7 +62,10 @@ def print_table(
 
 
 def _cell(text: object) -> Text:
-    return Text(plain(text), no_wrap=True, overflow="ellipsis")
+    shown = plain(text)
+    if not _can_draw():
+        shown = shown.encode("ascii", "replace").decode()
+    return Text(shown, no_wrap=True, overflow="ellipsis" if _can_draw() else "crop")
 
 
 def _console() -> Console:

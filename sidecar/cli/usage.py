@@ -67,7 +67,7 @@ def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
 
 def _total(columns: Mapping[str, Callable[[Row], str]], total: Row) -> tuple[str, ...]:
     first = next(iter(columns))
-    return tuple("total" if name == first else show(total) if name in _SUMS else "" for name, show in columns.items())
+    return tuple("total" if name == first else show(total) if name in _NUMBERS else "" for name, show in columns.items())
 
 
 def _period(since: datetime | None, until: datetime | None, now: datetime) -> str:
@@ -124,7 +124,7 @@ def _cost(row: Row) -> str:
 
 
 def _started(row: Row) -> str:
-    return f"{datetime.fromisoformat(str(row['started_at'])).astimezone():%m-%d %H:%M:%S}"
+    return f"{datetime.fromisoformat(str(row['started_at'])).astimezone():%m-%d %H:%M}"
 
 
 def _outcome(row: Row) -> str:
@@ -152,7 +152,11 @@ _REQUEST: dict[str, Callable[[Row], str]] = {
     "gateway": _text("gateway"),
     "model": _model,
     "outcome": _outcome,
-    **{name: _SUMS[name] for name in ("input", "cache read", "cache write", "output", "cost")},
+    "input": _count("input_tokens"),
+    "read": _count("cache_read_tokens"),
+    "write": _written,
+    "output": _count("output_tokens"),
+    "cost": _cost,
 }
-_NUMBERS = frozenset({"started", *_SUMS})
+_NUMBERS = frozenset({"started", *_SUMS, "read", "write"})
 _PLURALS = {"branch": "branches"}

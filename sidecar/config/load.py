@@ -116,6 +116,7 @@ def _settings(contents: Contents, path: str | None, folder: str) -> Settings:
     return Settings(
         gateways=gateways,
         gateway=file.gateway,
+        configured=tuple(contents.gateways),
         path=path,
         host=host,
         port=port,

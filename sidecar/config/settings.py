@@ -28,12 +28,14 @@ class Settings:
     """One whole configuration.
 
     `path` is the file it came from, None when there is none.  `port` None means: 4180, or the next free one, remembered.
-    `gateways` holds the user's and every preset that needs nothing but a key; `gateway` names the active one.
+    `gateways` holds the user's and every preset that needs nothing but a key; `gateway` names the active one, `configured` those
+    of the file.
     `variables` are the names of all environment variables this configuration reads (credentials, proxies, CA files).
     """
 
     gateways: Mapping[str, Gateway]
     gateway: str = "anthropic"
+    configured: tuple[str, ...] = ()
     path: str | None = None
     host: str = "127.0.0.1"
     port: int | None = None

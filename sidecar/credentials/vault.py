@@ -35,11 +35,15 @@ class Variables:
     def get(self, name: str) -> str | None:
         return self._values.get(name)
 
-    def update(self, mapping: Mapping[str, str], allowed: Collection[str]) -> None:
-        """Take over what is `allowed` and not empty; keep what another shell gave, unless it is no longer allowed."""
+    def update(self, mapping: Mapping[str, str], allowed: Collection[str]) -> bool:
+        """Take over what is `allowed` and not empty; keep what another shell gave, unless it is no longer allowed.
+
+        True if that has changed anything.
+        """
         given = {name: value for name, value in mapping.items() if value}
         known = self._values | given
-        self._values = {name: known[name] for name in allowed if name in known}
+        before, self._values = self._values, {name: known[name] for name in allowed if name in known}
+        return self._values != before
 
     def secrets(self) -> frozenset[str]:
         """The values that must not be written down: all but paths and host lists; of a proxy's URL the password."""

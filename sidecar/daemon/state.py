@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         key: bool | None
 
     class State(TypedDict):
-        """`daemon.json`.  `gateway` names the active one, `variables` all that the configuration reads."""
+        """`daemon.json`.  `gateway` names the active one, `configured` those of the file, `variables` all that the configuration reads."""
 
         pid: int
         host: str
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         config_error: str | None
         started_at: str
         gateway: str
+        configured: list[str]
         variables: list[str]
         gateways: dict[str, GatewayState]
 

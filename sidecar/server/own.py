@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sidecar import __version__
 from sidecar.errors import Refusal, SidecarError
+from sidecar.ledger.reports import report
 from sidecar.proxy.replies import answer
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
@@ -84,8 +85,6 @@ class Own:
         session = given.get("session") or bearer.session or bearer.run
         if bearer.scope == "agent" and session not in {bearer.session, bearer.run}:
             raise Refusal("forbidden_scope", "an agent's pass reads its own session only")
-        from sidecar.ledger.reports import report  # noqa: PLC0415
-
         return answer(await asyncio.to_thread(report, self.places.ledger, by="session", session=session))
 
     async def _credential(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
@@ -106,8 +105,9 @@ class Own:
     async def _variables(self, request: web.Request, settings: Settings, _given: dict[str, str]) -> web.Response:
         self._for_the_owner(request)
         value = await _json_object(request)
-        self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, settings.variables)
-        self.publisher.keys_unknown()
+        if self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, settings.variables):
+            self.parts.vault.forget()
+            self.publisher.keys_unknown()
         return web.Response(status=204)
 
     async def _forget(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:

@@ -43,6 +43,7 @@ class Publisher:
                 "config_error": self._live.error,
                 "started_at": self._started_at,
                 "gateway": settings.gateway,
+                "configured": list(settings.configured),
                 "variables": list(settings.variables),
                 "gateways": {
                     name: {

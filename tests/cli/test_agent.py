@@ -14,12 +14,14 @@ def gateway(**given):
 
 
 STATE = {
+    "gateway": "vercel",
+    "configured": ["vercel", "zai", "edgee"],
     "gateways": {
         "vercel": gateway(remove=["AI_GATEWAY_API_KEY"], agent_env={"ENABLE_TOOL_SEARCH": "true"}),
         "zai": gateway(remove=["ZAI_API_KEY"], agent_env={"ANTHROPIC_DEFAULT_HAIKU_MODEL": "glm-4.7"}),
         "anthropic": gateway(remove=["ANTHROPIC_API_KEY"]),
         "edgee": gateway(remove=["EDGEE_API_KEY"], beside=True),
-    }
+    },
 }
 
 
@@ -114,3 +116,10 @@ def test_what_an_outer_run_added_for_its_gateway_does_not_reach_the_inner_one():
     assert environment(inherited)["ENABLE_TOOL_SEARCH"] == "true"
     assert environment({**inherited, "ANTHROPIC_DEFAULT_HAIKU_MODEL": "mine"})["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "mine"
     assert environment({"ANTHROPIC_DEFAULT_HAIKU_MODEL": "glm-4.7"})["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "glm-4.7"
+
+
+def test_keys_of_gateways_that_are_not_in_use_stay_the_projects_own():
+    theirs = {"ANTHROPIC_API_KEY": "sk-theirs", "EDGEE_API_KEY": "k", "DEEPSEEK_API_KEY": "d"}
+    state = STATE | {"configured": [], "gateways": STATE["gateways"] | {"deepseek": gateway(remove=["DEEPSEEK_API_KEY"])}}
+    got = applied(theirs, changes(theirs, state, "vercel", URL, PASS))
+    assert (got["EDGEE_API_KEY"], got["DEEPSEEK_API_KEY"], got["ANTHROPIC_API_KEY"]) == ("k", "d", "")

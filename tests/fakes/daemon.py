@@ -79,6 +79,7 @@ def main() -> None:
         "config_error": None,
         "started_at": "2026-01-02T03:04:05.000Z",
         "gateway": "gw",
+        "configured": [],
         "variables": ["GW_KEY", "HTTPS_PROXY"],
         "gateways": {"gw": known},
         **given,
