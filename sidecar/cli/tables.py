@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 #: Wide enough that nothing is cut where the output is a file or a pipe.
 _NOT_A_TERMINAL = 240
 
-#: What a column of text keeps when the terminal is narrow.
-_LEAST = 6
+#: What a column of text keeps when the terminal is narrow, and what stands between two columns.
+_LEAST_TEXT, _GAP = 8, 2
 
 #: Control characters, formats such as writing directions, lone surrogates, line and paragraph separators.
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -37,34 +38,49 @@ def print_table(
     title: str | None = None,
     total: Sequence[object] | None = None,
     numbers: Collection[str] = (),
+    dispensable: Sequence[str] = (),
 ) -> None:
-    """One table, as wide as the terminal at most.  The columns in `numbers` stand right and are never cut; others give way."""
+    """One table, as wide as the terminal at most.
+
+    Columns in `numbers` stand right and are not cut, the others give way; where that is not enough those in `dispensable` are left
+    out, the first one first.
+    """
+    console = _console()
+    body = [*rows, total] if total is not None else [*rows]
+    cells = [(column, [_shown(row[at]) for row in body]) for at, column in enumerate(columns)]
+    for name in dispensable:
+        if _least(cells, numbers) > console.width:
+            cells = [(column, values) for column, values in cells if column != name]
     table = Table(
-        title=Text(plain(title)) if title else None,
+        title=Text(_shown(title)) if title else None,
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD if _can_draw() else box.ASCII2,
         show_footer=total is not None,
         padding=(0, 1, 0, 0),
     )
-    for at, column in enumerate(columns):
+    for column, values in cells:
         # Rich takes width from columns that may wrap before it takes any from those that may not; the cells themselves never wrap.
-        table.add_column(
-            _cell(column),
-            _cell(total[at]) if total is not None else "",
-            justify="right" if column in numbers else "left",
-            no_wrap=column in numbers,
-            min_width=None if column in numbers else min(len(column), _LEAST),
-        )
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    _console().print(table)
+        is_number = column in numbers
+        footer = _text(values.pop()) if total is not None else ""
+        table.add_column(_text(column), footer, justify="right" if is_number else "left", no_wrap=is_number)
+    for row in zip(*(values for _, values in cells), strict=True):
+        table.add_row(*map(_text, row))
+    console.print(table)
 
 
-def _cell(text: object) -> Text:
+def _least(cells: list[tuple[str, list[str]]], numbers: Collection[str]) -> int:
+    """The width below which numbers would be cut."""
+    widths = [(max(map(cell_len, (column, *values))), column in numbers) for column, values in cells]
+    return _GAP + sum(_GAP + (width if is_number else min(width, _LEAST_TEXT)) for width, is_number in widths)
+
+
+def _shown(text: object) -> str:
     shown = plain(text)
-    if not _can_draw():
-        shown = shown.encode("ascii", "replace").decode()
+    return shown if _can_draw() else shown.encode("ascii", "replace").decode()
+
+
+def _text(shown: str) -> Text:
     return Text(shown, no_wrap=True, overflow="ellipsis" if _can_draw() else "crop")
 
 

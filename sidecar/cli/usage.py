@@ -62,6 +62,7 @@ def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
         title=f"{len(rows)} {by if len(rows) == 1 else _PLURALS.get(by, by + 's')} {period}",
         total=_total(columns, total),
         numbers=_NUMBERS,
+        dispensable=_DISPENSABLE,
     )
 
 
@@ -159,4 +160,5 @@ _REQUEST: dict[str, Callable[[Row], str]] = {
     "cost": _cost,
 }
 _NUMBERS = frozenset({"started", *_SUMS, "read", "write"})
+_DISPENSABLE = ("cache write", "cache read", "write", "read", "errors", "requests", "session", "gateway", "input")
 _PLURALS = {"branch": "branches"}
