@@ -32,7 +32,7 @@ PASS_SECONDS = 90 * 86400
 class UnknownGateway(SidecarError):
     """The configuration knows no gateway of this name."""
 
-    exit_code = 3
+    exit_code = 2
 
 
 def make_pass(args: Namespace, lifetime_seconds: int) -> str:

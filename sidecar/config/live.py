@@ -62,9 +62,16 @@ class LiveSettings:
                 callback()
 
     def _load(self) -> Settings:
-        """As `load`, but a file that is gone is a fault: defaults would send requests elsewhere."""
-        if self.current.path and not Path(self.current.path).exists():
-            raise ConfigError((f"{Path(self.current.path).name}: the file is gone",))
+        """As `load`, but a file that is gone or empty is a fault: defaults would send requests elsewhere.
+
+        Some editors empty a file before they write it, so for a moment every file may look so.
+        """
+        if self.current.path:
+            file = Path(self.current.path)
+            if not file.exists():
+                raise ConfigError((f"{file.name}: the file is gone",))
+            if self.current.configured and not file.stat().st_size:
+                raise ConfigError((f"{file.name}: the file is empty",), "for the defaults: sidecar restart")
         return load(self._places)
 
 

@@ -134,3 +134,15 @@ async def test_callbacks_hear_of_an_error_and_of_its_end(places):
     await live.refresh()
     assert len(heard) == 2
     assert heard[1] is None
+
+
+async def test_a_file_that_an_editor_has_just_emptied_keeps_the_last_good_one(places):
+    file = Path(places.config_file)
+    file.write_text("gateway: edgee\ngateways: {edgee: {}}\n")
+    live = LiveSettings(places, load(places))
+    file.write_text("")
+    assert (await live.refresh()).gateway == "edgee"
+    assert live.error == "config.yaml: the file is empty"
+    file.write_text("gateway: vercel\n")
+    assert (await live.refresh()).gateway == "vercel"
+    assert live.error is None
