@@ -92,7 +92,7 @@ def _translated() -> Iterator[None]:
         raise NoKeyring(f"no keyring can be reached on this machine ({_words(error)})", _INSTALL) from error
     except (InitError, KeyringLocked) as error:
         raise CredentialFailed(
-            f"the keyring is locked ({_words(error)})", "unlock it, as by logging in to the desktop, and try again"
+            f"the keyring is locked ({_words(error)})", "unlock it, as by logging in to the desktop; or do without it: sidecar login --file"
         ) from error
     except Exception as error:
         raise CredentialFailed(f"the keyring failed ({_words(error)})", "sidecar doctor") from error

@@ -108,8 +108,8 @@ class Vault:
                 self._drop(wanted)
 
     def in_use(self) -> frozenset[str]:
-        """Every secret that a log could come to hold: those handed out, also when since forgotten, and the variables'."""
-        return frozenset(self._handed_out).union((reading.value for reading in self._readings.values()), self._variables.secrets())
+        """Every secret that a log could come to hold: those handed out, also when since forgotten, and the variables'.  From any thread."""
+        return frozenset(self._handed_out).union((reading.value for reading in list(self._readings.values())), self._variables.secrets())
 
     def _drop(self, wanted: _Wanted) -> None:
         self._readings.pop(wanted, None)

@@ -31,8 +31,10 @@ _SEQUENCE = re.compile(
 _SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
-_SECRET_WORDS = frozenset(
-    ("apikey", "auth", "authorization", "bearer", "cookie", "credential", "key", "pass", "passwd", "password", "secret", "token", "vk")
+#: Not `tokens`, which are counted.
+_SECRET_WORD = re.compile(
+    r"(?:cookie|credential|password|secret)s?|apikey|auth|authorization|bearer|key|pass|passwd|token|vk",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 
@@ -56,7 +58,7 @@ def printable(text: str) -> str:
 @lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or variable of this name holds a secret: `x-api-key`, `authToken`, `VERCEL_OIDC_TOKEN`; not `input_tokens`."""
-    return any(word.lower() in _SECRET_WORDS for word in _WORD.findall(name))
+    return any(_SECRET_WORD.fullmatch(word) for word in _WORD.findall(name))
 
 
 class Redactor:

@@ -86,6 +86,18 @@ async def test_a_cancelled_wait_kills_it_too(tmp_path):
     await wait_until(lambda: not is_running(int(pid.read_text())))
 
 
+def test_it_works_the_same_on_the_event_loop_of_the_daemon():
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not for Windows")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(command.run(sh("sleep 60 & echo one; kill $!"))) == "one"
+        with pytest.raises(CredentialFailed, match="exit code 3"):
+            runner.run(command.run(sh("exit 3")))
+        with pytest.raises(CredentialFailed, match="took longer"):
+            runner.run(command.run(sh("sleep 60"), 0.2))
+        with pytest.raises(CredentialFailed, match="does not start"):
+            runner.run(command.run(("sidecar-has-no-such-command",)))
+
+
 async def test_a_helper_it_leaves_behind_with_the_pipe_open_is_not_waited_for(tmp_path):
     pid = tmp_path / "pid"
     async with asyncio.timeout(5):

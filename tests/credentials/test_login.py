@@ -1,0 +1,265 @@
+"""`sidecar login` and `logout`: in this process with a keyring of ours, and as a command where the terminal and exit codes matter."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes.keyrings import Locked, Memory
+from keyring.backends import null
+
+from sidecar import places
+from sidecar.cli import login as command
+from sidecar.credentials import stored, system_keyring
+from sidecar.credentials.stored import Stored
+from sidecar.errors import ConfigError, CredentialFailed, UsageError
+
+KEY = "vck_0123456789"
+VERCEL = "https://ai-gateway.vercel.sh:443"
+CONFIG = """
+gateways:
+  corp: {base_url: "https://llm.corp.example", headers: {x-second-key: {credential: {keyring: other}}}}
+  copy: {base_url: "https://copy.example:8443", credential: {keyring: vercel}}
+  ring: {base_url: "https://ring.example", credential: keyring}
+  variable: {base_url: "https://v.example", credential: {env: V_KEY}}
+"""
+
+
+class Desk:
+    def __init__(self, home, monkeypatch):
+        self.places = places.find({"SIDECAR_HOME": str(home)})
+        self._monkeypatch = monkeypatch
+
+    def configure(self, text):
+        places.write_private(self.places.config_file, text.encode())
+
+    def login(self, gateway, given=f"{KEY}\n", *, file=False, stdin=True):
+        data = given if isinstance(given, bytes) else given.encode()
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        return command.login(argparse.Namespace(gateway=gateway, file=file, stdin=stdin, places=self.places))
+
+    def logout(self, gateway):
+        return command.logout(argparse.Namespace(gateway=gateway, places=self.places))
+
+    def in_file(self, name):
+        found = stored.read_file(self.places.keys, name)
+        return found[0] if found else None
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, use_keyring):
+    use_keyring(Memory())
+    return Desk(tmp_path / "home", monkeypatch)
+
+
+def test_a_key_goes_into_the_keyring_bound_to_its_gateways_origin(desk, capsys):
+    assert desk.login("vercel", f"  {KEY} \r\nnot this\n") == 0
+    assert system_keyring.read("vercel") == Stored(KEY, (VERCEL,))
+    assert desk.in_file("vercel") is None
+    said = capsys.readouterr()
+    assert "sidecar run -g vercel -- claude" in said.out
+    assert VERCEL in said.out
+    assert KEY not in said.out + said.err
+
+
+def test_with_file_it_goes_into_a_file_and_that_is_explained(desk, capsys):
+    assert desk.login("vercel", file=True) == 0
+    assert desk.in_file("vercel") == Stored(KEY, (VERCEL,))
+    assert system_keyring.read("vercel") is None
+    said = capsys.readouterr().out
+    assert "in clear" in said
+    assert KEY not in said
+
+
+def test_a_key_is_in_one_place_only_the_one_of_the_last_login(desk):
+    desk.login("vercel", file=True)
+    desk.login("vercel", "second-key\n")
+    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (None, Stored("second-key", (VERCEL,)))
+    desk.login("vercel", "third-key\n", file=True)
+    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (Stored("third-key", (VERCEL,)), None)
+
+
+def test_a_key_is_bound_to_every_origin_whose_gateway_takes_it(desk):
+    desk.configure(CONFIG)
+    desk.login("vercel")
+    assert system_keyring.read("vercel") == Stored(KEY, (VERCEL, "https://copy.example:8443"))
+
+
+@pytest.mark.parametrize(("name", "entry"), [("copy", "vercel"), ("other", "other"), ("ring", "ring"), ("corp", "corp")])
+def test_the_entry_is_the_one_that_the_configuration_names(desk, name, entry):
+    desk.configure(CONFIG)
+    desk.login(name)
+    assert system_keyring.read(entry).key == KEY
+    desk.logout(name)
+    assert system_keyring.read(entry) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "words"),
+    [
+        ("nonesuch", False, "there is no gateway 'nonesuch'"),
+        ("variable", False, "does not take its key from the keyring"),
+        ("ring", True, "from the keyring alone"),
+    ],
+)
+def test_where_no_gateway_would_look_nothing_is_stored(desk, name, file, words):
+    desk.configure(CONFIG)
+    with pytest.raises(UsageError, match=words):
+        desk.login(name, file=file)
+
+
+def test_with_a_broken_configuration_nothing_is_stored(desk):
+    desk.configure("gateways: [")
+    with pytest.raises(ConfigError):
+        desk.login("vercel")
+
+
+@pytest.mark.parametrize(
+    "given", ["", "\n", "  \n", "sec\x1b[0mret\n", "sec\0ret\n", "sécret\n", b"sec\xffret\n", "sidecar-pass-secret\n"], ids=repr
+)
+@pytest.mark.parametrize("file", [False, True])
+def test_what_cannot_be_a_key_is_refused_without_being_shown(desk, given, file):
+    with pytest.raises(CredentialFailed) as refused:
+        desk.login("vercel", given, file=file)
+    assert "cret" not in str(refused.value)
+    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "key", "warned"),
+    [
+        ("anthropic", KEY, True),
+        ("vercel", "sk-ant-api03-x", True),
+        ("vercel", KEY, False),
+        ("vercel", "unheard-of", False),
+        ("edgee", KEY, False),
+    ],
+)
+def test_a_key_that_is_certainly_another_gateways_is_warned_of(desk, capsys, gateway, key, warned):
+    desk.login(gateway, f"{key}\n")
+    assert ("looks like a key of" in capsys.readouterr().err) is warned
+
+
+def test_an_unsafe_keyring_is_refused_before_the_key_is_read_and_the_file_is_offered(desk, use_keyring):
+    use_keyring(null.Keyring())
+    with pytest.raises(CredentialFailed) as refused:
+        desk.login("vercel", "")
+    assert "keyring.backends.null.Keyring" in refused.value.message
+    assert "sidecar login vercel --file" in refused.value.hint
+    desk.login("vercel", file=True)
+    assert desk.in_file("vercel") == Stored(KEY, (VERCEL,))
+
+
+def test_a_locked_keyring_is_named_and_with_file_only_warned_of(desk, use_keyring, capsys):
+    use_keyring(Locked())
+    with pytest.raises(CredentialFailed, match="locked"):
+        desk.login("vercel")
+    assert desk.login("vercel", file=True) == 0
+    assert "would win over the file" in capsys.readouterr().err
+
+
+def test_a_keyring_that_does_not_keep_what_it_is_given_is_noticed(desk, use_keyring):
+    class Forgetful(Memory):
+        viable = False
+
+        def set_password(self, service, username, password):
+            pass
+
+    use_keyring(Forgetful())
+    with pytest.raises(CredentialFailed, match="did not give back"):
+        desk.login("vercel")
+
+
+def test_logout_removes_the_key_from_both_places_and_can_be_repeated(desk, capsys):
+    stored.write_file(desk.places.keys, "vercel", Stored(KEY, (VERCEL,)))
+    system_keyring.write("vercel", Stored(KEY, (VERCEL,)))
+    assert desk.logout("vercel") == 0
+    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (None, None)
+    assert desk.logout("vercel") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Removed the key of vercel from the key file and the keyring.",
+        "There was no stored key of vercel.",
+    ]
+
+
+def test_logout_works_for_a_gateway_that_is_no_longer_configured_and_without_a_keyring(desk, use_keyring):
+    stored.write_file(desk.places.keys, "former", Stored(KEY, (VERCEL,)))
+    use_keyring(null.Keyring())
+    assert desk.logout("former") == 0
+    assert desk.in_file("former") is None
+
+
+@pytest.fixture
+def daemon(desk):
+    fake = Path(__file__).parent.parent / "fakes" / "daemon.py"
+    with subprocess.Popen([sys.executable, fake, desk.places.state_dir], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        yield
+        process.kill()
+
+
+def test_a_running_daemon_is_told_to_forget(desk, daemon):
+    desk.login("vercel")
+    desk.logout("vercel")
+    asked = Path(desk.places.state_dir, "asked.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in asked if "forget" in line]
+    assert told == [["POST", "/_sidecar/forget", {"gateway": None}]] * 2
+
+
+def environment(desk):
+    return {**os.environ, "SIDECAR_HOME": desk.places.state_dir, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code"),
+    [
+        (("vercel", "--file", "--stdin"), KEY, 0),
+        (("vercel", "--file"), KEY, 2),
+        (("vercel", KEY), "", 2),
+        (("nonesuch", "--stdin"), KEY, 2),
+        (("vercel", "--stdin"), KEY, 4),
+        (("vercel", "--file", "--stdin"), "", 4),
+    ],
+    ids=["stored", "no terminal", "key as an argument", "no such gateway", "no keyring", "nothing given"],
+)
+def test_the_exit_code_says_what_was_wrong(desk, arguments, given, code):
+    done = subprocess.run(
+        [sys.executable, "-m", "sidecar", "login", *arguments],
+        input=given,
+        env=environment(desk),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == code
+    if KEY not in arguments:
+        assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_on_a_terminal_the_key_is_asked_for_and_not_shown(desk):
+    import pty  # noqa: PLC0415 - not on Windows
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "sidecar", "login", "vercel", "--file"], environment(desk))
+    shown = b""
+    with open(terminal, "r+b", buffering=0) as screen:
+        while b"(not shown): " not in shown:
+            shown += screen.read(1024)
+        screen.write(f"{KEY}\n".encode())
+        try:
+            while more := screen.read(1024):
+                shown += more
+        except OSError:  # how Linux says that the other end has gone
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert KEY.encode() not in shown
+    assert desk.in_file("vercel") == Stored(KEY, (VERCEL,))
