@@ -53,16 +53,25 @@ def other_headers(sent: Iterable[tuple[str, str]], received: Received, replaced:
 
 def body(sent: bytes, received: Received) -> Finding:
     before, after = (hashlib.sha256(data).hexdigest() for data in (sent, received.body))
-    return Finding(f"body, {len(sent)} bytes, SHA-256", before, after, before == after)
+    return Finding("body, SHA-256", before, after, before == after)
 
 
-def tokens(reported: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> Finding:
+def tokens(reported: Mapping[str, object], written: Sequence[Mapping[str, object]]) -> Finding:
     """The ledger's one row against the numbers that the gateway reported last."""
-    names = {"input_tokens": "input_tokens", "output_tokens": "output_tokens", "cache_read_input_tokens": "cache_read_tokens"}
-    said = {column: reported.get(name) for name, column in names.items()}
-    written = {column: row.get(column) for row in rows for column in said}
-    shown = [" + ".join(str(count) for count in counts.values()) for counts in (said, written)]
-    return Finding("tokens: in, out, cached", shown[0], f"ledger: {shown[1] or 'no row'}", len(rows) == 1 and said == written)
+    said = [reported.get(f"{name}_tokens") for name in ("input", "output", "cache_read_input", "cache_creation_input")]
+    kept = [_counts(row) for row in written]
+    return Finding("tokens", _shown(said), f"ledger: {', '.join(map(_shown, kept)) or 'no row'}", kept == [said])
+
+
+def _counts(row: Mapping[str, object]) -> list[object]:
+    """In, out, read from the cache, written to it."""
+    halves = (row.get("cache_write_5m_tokens"), row.get("cache_write_1h_tokens"))
+    writes = sum(half for half in halves if isinstance(half, int))
+    return [row.get("input_tokens"), row.get("output_tokens"), row.get("cache_read_tokens"), writes]
+
+
+def _shown(counts: Sequence[object]) -> str:
+    return " + ".join(map(str, counts))
 
 
 def rows(received: Sequence[Received], written: Sequence[Mapping[str, object]]) -> Finding:

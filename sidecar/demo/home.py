@@ -77,18 +77,20 @@ class Home:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.stop(now=True)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> State:
         return spawn.start(self.places, self.environ)[0]
 
-    def stop(self) -> None:
+    def stop(self, *, now: bool = False) -> None:
         """Returns when the daemon has gone and its ledger is complete; at once if there is none."""
         running = client.verified(self.places)
         if running is None:
             return
-        client.ask(self.places, running, "POST", "/_sidecar/stop", {"now": False})
+        client.ask(self.places, running, "POST", "/_sidecar/stop", {"now": now})
         deadline = time.monotonic() + _STOP_SECONDS
         while state.held(self.places.lock_file) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -1,6 +1,7 @@
 """The demo's two stories: a conversation of its own, or a real agent's, each through a real sidecar to the stand-in.
 
-Both end the sidecar before they judge, so that its ledger is complete.  Neither prints: the command does.
+Both end the sidecar before they judge, so that its ledger is complete.  Starting and ending it block on purpose: an interruption
+then comes before or after, never in between, and no daemon is left behind.  Neither prints: the command does.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _REPLACED = frozenset({"authorization", SESSION_HEADER, TAGS_HEADER})
 
 async def own_conversation(gateway: StandIn, home: Home, key: str, show: Callable[[str], None]) -> list[Finding]:
     """`show` gets the streamed text as it comes."""
-    running = await asyncio.to_thread(home.start)
+    running = home.start()
     pass_ = mint(passkey.load(home.places.pass_key), Pass("demo", int(time.time()) + _PASS_SECONDS, tags=(_OWN_TAG,)))
     talk = await converse(client.base_url(running), pass_, show)
-    await asyncio.to_thread(home.stop)
+    home.stop()
     if not gateway.received:
         return [Finding("request", TARGET, "nothing arrived", holds=False)]
     received = gateway.received[-1]
@@ -53,9 +54,9 @@ async def own_conversation(gateway: StandIn, home: Home, key: str, show: Callabl
 
 async def agents_conversation(gateway: StandIn, home: Home, key: str, command: Sequence[str]) -> list[Finding]:
     """What the agent itself sent is its secret; what arrived is held against what it should be."""
-    await asyncio.to_thread(home.start)
+    home.start()
     code = await _run(home, command)
-    await asyncio.to_thread(home.stop)
+    home.stop()
     received = [request for request in gateway.received if request.method == "POST"]
     return [
         Finding("agent", " ".join(command), f"exit code {code}", code == 0),

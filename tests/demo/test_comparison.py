@@ -57,8 +57,8 @@ def test_a_body_is_shown_by_both_of_its_digests():
 
 
 def test_tokens_hold_when_the_one_row_says_what_the_gateway_said():
-    said = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 0}
-    row = {"input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 0, "session": "s"}
+    said = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 7}
+    row = {"input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 0, "cache_write_5m_tokens": 3, "cache_write_1h_tokens": 4}
     assert comparison.tokens(said, [row]).holds
     assert not comparison.tokens(said, [row | {"output_tokens": None}]).holds
     assert not comparison.tokens(said, [row, row]).holds
