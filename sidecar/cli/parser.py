@@ -109,7 +109,7 @@ COMMANDS = (
         (_argument("--now", action="store_true", help="do not wait for open streams"),),
         "sidecar.cli.service:stop",
     ),
-    Command("restart", "stop and start", "sidecar restart", (), "sidecar.cli.service:restart"),
+    Command("restart", "start a new one in its place; open streams end in peace", "sidecar restart", (), "sidecar.cli.service:restart"),
     Command("status", "is it running, and how", "sidecar status --json", (_JSON,), "sidecar.cli.service:status"),
     Command(
         "logs",
