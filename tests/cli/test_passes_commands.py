@@ -50,7 +50,7 @@ def test_env_as_json_is_a_settings_files_env_block(home, daemon):
 
 
 @pytest.mark.parametrize(
-    ("credential", "gateway", "code"), [({"key": True}, "nowhere", 3), ({"key": False}, "gw", 4)], ids=["unknown", "no key"]
+    ("credential", "gateway", "code"), [({"key": True}, "nowhere", 2), ({"key": False}, "gw", 4)], ids=["unknown", "no key"]
 )
 def test_env_says_what_is_missing_by_its_exit_code(home, daemon, credential, gateway, code):
     daemon(gateways={"gw": {"beside": False, "agent_env": {}, "remove": [], "key": False}}, credential=credential)
