@@ -16,7 +16,7 @@ from sidecar.errors import SidecarError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class UnsafeHome(SidecarError):
@@ -141,6 +141,19 @@ def private_folder(path: str) -> None:
         private_folder(path)
         return
     os.chmod(path, 0o700)  # the umask may have taken even the owner's rights
+
+
+def make_private(paths: Iterable[str]) -> None:
+    """Take others' rights away from those of `paths` that exist."""
+    if sys.platform == "win32":
+        return
+    for path in paths:
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+        except FileNotFoundError:
+            continue
+        if mode & 0o077:
+            os.chmod(path, mode & 0o700)
 
 
 def write_private(path: str, data: bytes) -> None:

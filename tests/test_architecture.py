@@ -52,6 +52,7 @@ PURE = (
     "gateways/headers.py",
     "gateways/models.py",
     "gateways/route.py",
+    "proxy/echo.py",
     "sessions/session.py",
     "sessions/passes.py",
     "ledger/outcome.py",

@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from sidecar.errors import SidecarError
+from sidecar.places import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,7 @@ def connect(path: str) -> sqlite3.Connection:
     which take their mode from it.  Raises LedgerTooNew, sqlite3.Error, OSError.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-    if os.name == "posix":
-        os.chmod(path, 0o600)
+    make_private((path, f"{path}-wal", f"{path}-shm"))
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         migrate(connection, path)

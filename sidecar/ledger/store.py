@@ -35,18 +35,12 @@ class Store:
         if self._connection is not None:
             return
         try:
-            connection = connect(self._path)
+            self._connection = _opened(self._path, alive)
         except sqlite3.DatabaseError as error:
             if not _damaged(error):
                 raise
             self._put_aside(error)
-            connection = connect(self._path)
-        try:
-            _close_lost(connection, alive)
-        except sqlite3.Error:
-            connection.close()
-            raise
-        self._connection = connection
+            self._connection = _opened(self._path, alive)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Insert these rows, or replace what is known of them, in one transaction.  Raises sqlite3.Error, OSError."""
@@ -92,6 +86,16 @@ class Store:
 
 def _damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+
+
+def _opened(path: str, alive: Collection[str]) -> sqlite3.Connection:
+    connection = connect(path)
+    try:
+        _close_lost(connection, alive)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _close_lost(connection: sqlite3.Connection, alive: Collection[str]) -> None:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import structlog
 
 from sidecar.observe.redact import Redactor
-from sidecar.places import private_folder
+from sidecar.places import make_private, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,7 @@ class _Log:
         outputs: list[logging.Handler] = []
         if folder is not None:
             private_folder(folder)
+            make_private((folder, *map(str, Path(folder).iterdir())))
             outputs.append(_PrivateFile(Path(folder, FILE_NAME)))
         if console:
             outputs.append(_Terminal())

@@ -81,12 +81,12 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
     upload = there.body if there.body is not None else record.counted(request.content.iter_any()) if request.can_read_body else None
     try:
         async with parts.upstream.open(there.gateway, request.method, there.target, fields, upload, settings.timeouts) as reply:
-            record.answered(reply)
+            record.answered(reply, (key, *secrets.values()))
             if reply.status == 401:
                 parts.vault.forget(there.gateway.name)
             response = reply_to_agent(reply, lambda name: log.warning("reply.field_dropped", gateway=there.gateway.name, field=name))
             await response.prepare(request)
-            record.ending = await relay(reply, response, record.progress, record.meter.feed, settings.timeouts.idle)
+            record.ending = await relay(reply, response, record.progress, record.take, settings.timeouts.idle)
             if record.ending is Ending.CLEAN:
                 await response.write_eof()
             else:

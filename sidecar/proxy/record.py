@@ -11,11 +11,13 @@ from sidecar.ledger.entry import Closing, Ending, Opening
 from sidecar.ledger.outcome import outcome
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
+from sidecar.metering.reading import Reading
+from sidecar.proxy.echo import Echo
 from sidecar.proxy.relay import Progress
 from sidecar.wire.fields import first, text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from sidecar.errors import Refusal
     from sidecar.gateways.route import Route
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from sidecar.wire.target import Target
 
 log = structlog.get_logger("sidecar.exchange")
+
+_ERROR_STATUS = 400
+_NOTHING_SAID: tuple[str | None, str | None, float | None] = (None, None, None)
 
 
 class Record:
@@ -44,14 +49,15 @@ class Record:
         stream: bool | None,
     ) -> None:
         self.progress = Progress()
-        self.meter = Meter(there.kind, None)
+        self._meter = Meter(there.kind, None)
+        self._echo: Echo | None = None
         self.ending = Ending.CUT
         self._ledger = ledger
         self._begun = time.monotonic()
         self._bytes_in = len(there.body or b"")
         self._status: int | None = None
         self._own_error: str | None = None
-        self._facts: tuple[str | None, str | None, float | None] = (None, None, None)
+        self._facts = _NOTHING_SAID
         now = time.time()
         self._opening = Opening(
             id=ids.next(int(now * 1000)),
@@ -84,11 +90,22 @@ class Record:
             self._bytes_in += len(piece)
             yield piece
 
-    def answered(self, reply: Reply) -> None:
-        coding = first(reply.fields, b"content-encoding")
-        self.meter = Meter(self._opening.kind, text(coding) if coding else None)
+    def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
+        """`secrets`: what the request carried, and an error must not be quoted with."""
+        coding = text(first(reply.fields, b"content-encoding") or b"")
+        self._meter = Meter(self._opening.kind, coding)
         self._status = reply.status
         self._facts = reply_facts([(text(name), text(value)) for name, value in reply.fields])
+        if reply.status >= _ERROR_STATUS:
+            self._echo = Echo(secrets, coding)
+            for _, value in reply.fields:
+                self._echo.field(value)
+
+    def take(self, copied: bytes) -> None:
+        """The next bytes of the reply's body."""
+        self._meter.feed(copied)
+        if self._echo is not None:
+            self._echo.feed(copied)
 
     def refused(self, refusal: Refusal) -> None:
         self._own_error = refusal.code
@@ -101,6 +118,11 @@ class Record:
         now = time.monotonic()
         duration = (now - self._begun) * 1000
         first_byte = self.progress.first_byte_at
+        reading = self._meter.reading()
+        if self._echo is not None and self._echo.found:
+            log.warning("reply.echoes_secret", id=self._opening.id, gateway=self._opening.gateway, status=self._status)
+            # Any text in such a reply may be the secret itself.
+            reading, self._facts = Reading(), _NOTHING_SAID
         request_id, cache_status, header_cost = self._facts
         closing = Closing(
             id=self._opening.id,
@@ -115,7 +137,7 @@ class Record:
             request_id=request_id,
             cache_status=cache_status,
             header_cost_usd=header_cost,
-            reading=self.meter.reading(),
+            reading=reading,
         )
         self._ledger.close(closing)
         _log(self._opening, closing)

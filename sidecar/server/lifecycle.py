@@ -28,6 +28,7 @@ from sidecar.errors import SidecarError
 from sidecar.ledger.ids import Ids
 from sidecar.ledger.writer import Ledger
 from sidecar.observe import logs
+from sidecar.places import make_private
 from sidecar.proxy.exchange import Parts
 from sidecar.proxy.upstream import Upstream
 from sidecar.server.app import App
@@ -63,6 +64,7 @@ def serve(
         if not replace and not lock.acquire():
             raise SidecarError("a sidecar is already running here", "see: sidecar status")
         _undumpable()
+        make_private((places.keys,))
         variables = Variables()
         variables.update(environ, settings.variables)
         vault = Vault(places.keys, variables)
@@ -73,12 +75,18 @@ def serve(
         log_at(settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(Life(places, settings, variables, vault, lock, log_at).run(ready))
-    except SidecarError as error:
-        ready({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
-        return error.exit_code
+    except (SidecarError, OSError) as error:
+        told = error if isinstance(error, SidecarError) else _cannot_write(error, places)
+        ready({"error": told.message, "hint": told.hint, "exit_code": told.exit_code})
+        return told.exit_code
     finally:
         logs.close()
     return 0
+
+
+def _cannot_write(error: OSError, places: Places) -> SidecarError:
+    """A full disk, a read-only home."""
+    return SidecarError(f"{error.filename or places.state_dir}: {error.strerror}", f"the sidecar has to write below {places.state_dir}")
 
 
 class Life:
@@ -125,6 +133,7 @@ class Life:
         app.is_draining = True
         if self._handover is not None:
             await site.stop()
+            await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is
             self._lock.release()
             if runner.server is not None:
                 runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar

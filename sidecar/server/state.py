@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from sidecar import __version__
 from sidecar.daemon import state as daemon_state
 from sidecar.gateways.gateway import Secret, Variable
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
     from sidecar.places import Places
 
 
+log = structlog.get_logger("sidecar.server")
+
+
 class Publisher:
-    """Writes `daemon.json` anew whenever something in it has changed."""
+    """Writes `daemon.json`: `publish` once the sidecar serves, and anew whenever something in it has changed."""
 
     def __init__(self, places: Places, live: LiveSettings, instance: str, host: str, port: int) -> None:
         self._places = places
@@ -30,6 +35,7 @@ class Publisher:
         self._keys: dict[str, bool] = {}
 
     def publish(self) -> None:
+        """Raises OSError: a sidecar that nobody can find does not serve."""
         settings = self._live.current
         daemon_state.write(
             self._places.state_file,
@@ -73,12 +79,19 @@ class Publisher:
     def key_seen(self, gateway: str, *, there: bool) -> None:
         if self._keys.get(gateway) is not there:
             self._keys[gateway] = there
-            self.publish()
+            self._publish_again()
 
     def keys_unknown(self) -> None:
         """Something has changed that keys come from: whoever needs to know has to ask again."""
         self._keys.clear()
-        self.publish()
+        self._publish_again()
+
+    def _publish_again(self) -> None:
+        """A full disk is no reason to refuse the request that made us look: the older file still says where we are."""
+        try:
+            self.publish()
+        except OSError as error:
+            log.error("state.unwritable", path=self._places.state_file, problem=error.strerror)  # noqa: TRY400 - the place says it all
 
 
 def _key_variables(gateway: Gateway) -> set[str]:
