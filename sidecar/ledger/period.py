@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 
 from sidecar.errors import UsageError
 
-_AGO = re.compile(r"(\d{1,6})\s*(m|h|d|w)")
+_AGO = re.compile(r"([0-9]{1,6})\s*(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

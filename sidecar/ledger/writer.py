@@ -91,7 +91,8 @@ class Ledger:
     def stop(self) -> None:
         """Write what is there, costs included, and end the thread."""
         self._queue.put(_Signal.STOP)
-        self._writer.join(_STOP_SECONDS)
+        if self._writer.is_alive():
+            self._writer.join(_STOP_SECONDS)
 
     def _work(self) -> None:
         while not self._stopping:

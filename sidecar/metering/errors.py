@@ -31,9 +31,9 @@ def failure(value: object) -> Failure | None:
     if not isinstance(value, dict):
         return None
     error = value.get("error")
-    if error is None and value.get("success") is False:
+    if not error and value.get("success") is False:
         error = value.get("errors") or value
-    if error is None or error is False:
+    if not error:
         return Failure(_type(value, skip="error")) if value.get("type") == "error" else None
     if isinstance(error, list):
         error = error[0] if error else None

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sidecar.wire.target import Kind
 from sidecar.metering.errors import ErrorsOnly
 from sidecar.metering.messages import SKIP, Messages
 from sidecar.metering.reading import Reading
 from sidecar.metering.values import NotJSON, decode
 from sidecar.wire.coding import CodingError, Decoder, DecodingStopped, codings
 from sidecar.wire.sse import Scanner
+from sidecar.wire.target import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,9 +87,12 @@ class Meter:
         self._body = head = self._body.removeprefix(_BOM).lstrip(_SPACE)
         if head.startswith(_STREAM):
             self._take = self._scan
-            self._scan(bytes(head))
-        elif not any(start.startswith(head) for start in (*_STREAM, _BOM)):
+        elif any(start.startswith(head) for start in (*_STREAM, _BOM)):
+            return
+        else:
             self._take = self._collect
+        self._body = bytearray()
+        self._take(bytes(head))
 
     def _scan(self, piece: bytes) -> None:
         for event in self._scanner.feed(piece):
@@ -109,7 +112,7 @@ class Meter:
                 self._reader.event(event)
             return self._reader.reading()
         if not self._body:
-            return Reading(empty=self._gave_up is None)
+            return Reading(empty=not self._off)
         try:
             self._reader.body(decode(bytes(self._body)))
         except NotJSON as fault:

@@ -1,0 +1,120 @@
+"""`sidecar usage` as a command, on a ledger of today's and with no daemon anywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sidecar.ledger.writer import Ledger
+from sidecar.metering.reading import Reading, Usage
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "ledger"))
+from exchanges import closing, opening, reading
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    return home
+
+
+@pytest.fixture
+def ledger(home):
+    """Three requests of a moment ago: one whole, one of an unknown model under a hostile name, one that failed."""
+    ledger = Ledger(str(home / "ledger.db"), "one", print)
+    ledger.start()
+    now = time.time()
+    ledger.open(opening(1, started_at=now - 3))
+    ledger.close(closing(1, finished_at=now, reading=reading(usage=Usage(1234567, 7, 5000, 100, 200))))
+    ledger.open(opening(2, started_at=now - 2, session="\x1b[31mred\u202e", tags=()))
+    ledger.close(closing(2, finished_at=now, reading=reading(usage=Usage(10, 7), model="house-small")))
+    ledger.open(opening(3, started_at=now - 1, session="late"))
+    ledger.close(closing(3, finished_at=now, status=429, reading=Reading(failed=True, error_type="rate_limit_error")))
+    ledger.stop()
+
+
+def usage(home, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar", "usage", "--since", "1h", *words],
+        env={**os.environ, "SIDECAR_HOME": str(home), "PYTHONIOENCODING": "utf-8", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_the_table_has_totals_and_shows_unknown_as_such(home, ledger):
+    done = usage(home, COLUMNS="120")
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["s1", "1", "1.23M", "5,000", "300", "7", "$7.41", "0"] in lines
+    assert ["late", "1", "?", "?", "?", "?", "?", "1"] in lines
+    assert ["total", "3", "1.23M", "5,000", "300", "14", "$7.41+?", "1"] in lines
+
+
+@pytest.mark.parametrize("by", ["session", "model", "tag", "request"])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_line_is_wider_than_the_terminal(home, ledger, by, width):
+    done = usage(home, "--by", by, COLUMNS=str(width))
+    assert max(map(len, done.stdout.splitlines())) <= width
+    assert "total" in done.stdout
+
+
+def test_what_came_over_the_wire_moves_no_cursor(home, ledger):
+    for words in ((), ("--csv",), ("--by", "request"), ("--by", "request", "--csv")):
+        text = usage(home, *words).stdout
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "[31mred" in text
+
+
+def test_json_is_the_report(home, ledger):
+    found = json.loads(usage(home, "--json", "--by", "model").stdout)
+    assert list(found) == ["by", "since", "until", "rows", "total"]
+    assert {row["key"]: row["unpriced_requests"] for row in found["rows"]} == {
+        "claude-sonnet-4-5-20250929": 0,
+        "house-small": 1,
+        "claude-sonnet-4-5": 1,
+    }
+
+
+def test_csv_has_a_header_and_leaves_unknown_empty(home, ledger):
+    rows = list(csv.DictReader(io.StringIO(usage(home, "--csv").stdout)))
+    assert rows[0]["input_tokens"] == "1234567"
+    assert rows[2]["input_tokens"] == ""
+
+
+def test_no_ledger_yet_is_said_kindly(home):
+    done = usage(home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"nothing has been recorded yet: there is no ledger at {home / 'ledger.db'}\n"
+    assert json.loads(usage(home, "--json").stdout)["rows"] == []
+    assert usage(home, "--csv").stdout == ""
+    assert not (home / "ledger.db").exists()
+
+
+def test_nothing_in_the_period_is_said_too(home, ledger):
+    assert usage(home, "--until", "2020-01-01").stdout.startswith("no requests since ")
+
+
+@pytest.mark.parametrize(("words", "said"), [(("--since", "soon"), "'soon' is no time"), (("--json", "--csv"), "two forms of the same")])
+def test_a_question_that_makes_no_sense_is_refused(home, words, said):
+    done = usage(home, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_terminal_that_knows_no_unicode_gets_ascii(home, ledger):
+    done = usage(home, PYTHONIOENCODING="ascii", COLUMNS="120")
+    assert done.returncode == 0
+    assert done.stdout.isascii()

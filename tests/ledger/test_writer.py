@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing as at_end_close
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from sidecar.ledger import schema, store, writer
+from sidecar.ledger.entry import Ending, Kind
+from sidecar.ledger.schema import LedgerTooNew
+from sidecar.ledger.writer import Ledger
+from sidecar.metering.reading import Reading, Usage
+
+sys.path.insert(0, str(Path(__file__).parent))
+from exchanges import closing, opening, reading
+
+PATIENCE_SECONDS = 10
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "ledger.db")
+
+
+@pytest.fixture
+def problems():
+    return []
+
+
+@pytest.fixture
+def ledger(path, problems):
+    ledger = Ledger(path, "one", lambda event, text: problems.append((event, text)))
+    yield ledger
+    ledger.stop()
+
+
+def rows(path: str, query: str = "SELECT * FROM requests ORDER BY id") -> list[dict]:
+    with at_end_close(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(query)]
+
+
+def until(claim) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with suppress(sqlite3.Error):  # a ledger that is being replaced
+            if claim():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_row_has_every_column_as_it_was_known(path, ledger, problems):
+    ledger.start()
+    ledger.open(opening())
+    ledger.close(
+        closing(
+            request_id="req_1",
+            cache_status="MISS",
+            header_cost_usd=0.5,
+            reading=reading(
+                usage=Usage(10, 7, 5000, 100, 200, 3, 1, 2),
+                iterations='[{"type":"compaction"}]',
+                service_tier="standard",
+                speed="fast",
+                inference_geo="us",
+                reported_cost_usd=0.25,
+            ),
+        )
+    )
+    ledger.stop()
+    (row,) = rows(path)
+    assert row.pop("price_source").endswith(" anthropic/claude-sonnet-4-5")
+    assert row == {
+        "id": opening().id,
+        "instance": "one",
+        "started_at": "2026-11-21T09:30:00.250Z",
+        "finished_at": "2026-11-21T09:30:02.250Z",
+        "kind": "inference",
+        "session": "s1",
+        "run": "r1",
+        "agent": None,
+        "parent_agent": None,
+        "gateway": "anthropic",
+        "tags": '["laptop", "review"]',
+        "project": "sidecar",
+        "repo": "github.com/a/b",
+        "branch": "main",
+        "client": "claude-cli",
+        "method": "POST",
+        "path": "/v1/messages",
+        "model_requested": "claude-sonnet-4-5",
+        "model_sent": "claude-sonnet-4-5",
+        "model_served": "claude-sonnet-4-5-20250929",
+        "stream": 1,
+        "status": 200,
+        "outcome": "complete",
+        "error_type": None,
+        "stop_reason": "end_turn",
+        "message_id": "msg_01",
+        "request_id": "req_1",
+        "input_tokens": 10,
+        "output_tokens": 7,
+        "cache_read_tokens": 5000,
+        "cache_write_5m_tokens": 100,
+        "cache_write_1h_tokens": 200,
+        "thinking_tokens": 3,
+        "web_search_requests": 1,
+        "web_fetch_requests": 2,
+        "iterations": '[{"type":"compaction"}]',
+        "service_tier": "standard",
+        "speed": "fast",
+        "inference_geo": "us",
+        "cache_status": "MISS",
+        "usage_source": "final",
+        "billing": "metered",
+        # 10 fresh at 3, 5000 read at 0.3, 100 at 3.75, 200 at 6, 7 out at 15 dollars a million
+        "cost_nanousd": 3_210_000,
+        "reported_cost_usd": 0.25,
+        "bytes_in": 100,
+        "bytes_out": 2000,
+        "first_byte_ms": 310.5,
+        "duration_ms": 2000.0,
+        "retry_count": 0,
+    }
+    assert problems == []
+
+
+def test_an_open_row_is_on_disk_before_the_request_ends(path, ledger):
+    ledger.start()
+    ledger.open(opening())
+    until(lambda: rows(path))
+    (row,) = rows(path)
+    assert (row["finished_at"], row["outcome"], row["usage_source"], row["input_tokens"]) == (None, None, None, None)
+
+
+def test_opening_and_closing_are_each_on_disk_within_100_ms_also_while_prices_are_loaded(path, ledger):
+    ledger.start()
+    with at_end_close(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        for number in range(1, 20):
+            for act, column in ((ledger.open, "started_at"), (ledger.close, "finished_at")):
+                act(opening(number) if act == ledger.open else closing(number))
+                begun = time.monotonic()
+                until(lambda: connection.execute(f"SELECT count({column}) FROM requests").fetchone()[0] == number)  # noqa: B023
+                assert time.monotonic() - begun < 0.1
+
+
+def test_unknown_is_null(path, ledger):
+    ledger.start()
+    ledger.open(opening(retry_count=None, stream=None))
+    ledger.close(closing(status=None, own_error="unreachable", ending=Ending.UNREACHABLE, first_byte_ms=None, reading=Reading()))
+    ledger.stop()
+    (row,) = rows(path)
+    tokens = [value for name, value in row.items() if name.endswith(("_tokens", "_requests"))]
+    assert set(tokens) == {None}
+    assert (row["outcome"], row["error_type"], row["usage_source"]) == ("unreachable", "unreachable", "none")
+    assert (row["cost_nanousd"], row["price_source"]) == (None, "no usage reported")
+
+
+def test_only_inference_has_a_price(path, ledger):
+    ledger.start()
+    ledger.open(opening(kind=Kind.COUNT))
+    ledger.close(closing(reading=Reading()))
+    ledger.stop()
+    (row,) = rows(path)
+    assert (row["kind"], row["outcome"], row["cost_nanousd"], row["price_source"]) == ("count", "complete", None, None)
+
+
+def test_the_model_that_served_is_priced_and_an_unknown_one_says_so(path, ledger):
+    ledger.start()
+    for number, model in enumerate(("claude-haiku-4-5-20251001", None, "house-small"), 1):
+        ledger.open(opening(number))
+        ledger.close(closing(number, reading=reading(usage=Usage(1000, 1000), model=model)))
+    ledger.stop()
+    costs = [(row["cost_nanousd"], row["price_source"].split(" ", 2)[2]) for row in rows(path)]
+    assert costs == [
+        (6_000_000, "anthropic/claude-haiku-4-5"),
+        (18_000_000, "anthropic/claude-sonnet-4-5"),
+        (None, "has no price for 'house-small' at anthropic"),
+    ]
+
+
+def test_bytes_of_a_header_that_are_no_utf8_lose_no_row(path, ledger, problems):
+    ledger.start()
+    ledger.open(opening(session="caf\udce9", tags=("\udcff",)))
+    ledger.close(closing())
+    ledger.stop()
+    (row,) = rows(path)
+    assert (row["session"], json.loads(row["tags"]), problems) == ("caf?", ["?"], [])
+
+
+def test_a_row_that_cannot_be_stored_holds_up_no_other(path, ledger, problems):
+    ledger.start()
+    ledger.open(opening(1))
+    until(lambda: rows(path))
+    ledger.close(closing(1, bytes_out=2**70))
+    ledger.open(opening(2))
+    ledger.close(closing(2))
+    ledger.stop()
+    assert [row["outcome"] for row in rows(path)] == [None, "complete"]
+    assert {event for event, _ in problems} == {"ledger.row_refused"}
+
+
+def test_stop_writes_what_is_there_and_ends_the_threads(path, ledger, problems):
+    ledger.start()
+    for number in range(1, 501):
+        ledger.open(opening(number))
+        ledger.close(closing(number))
+    ledger.stop()
+    assert rows(path, "SELECT count(*) AS n, count(finished_at) AS closed, count(cost_nanousd) AS priced FROM requests") == [
+        {"n": 500, "closed": 500, "priced": 500}
+    ]
+    assert not {thread.name for thread in threading.enumerate()} & {"sidecar-ledger", "sidecar-prices"}
+    assert problems == []
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from exchanges import closing, opening
+from sidecar.ledger.writer import Ledger
+ledger = Ledger(sys.argv[2], "killed", print)
+ledger.start()
+for number in range(1, 6):
+    ledger.open(opening(number, instance="killed"))
+for number in range(1, 4):
+    ledger.close(closing(number))
+time.sleep(0.1)
+print("there", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_wrote_is_there_and_what_it_left_open_is_lost(path, ledger):
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(Path(__file__).parent), path], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"there\n"
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert [row["outcome"] for row in rows(path)] == ["complete"] * 3 + [None] * 2
+    before = time.time()
+    ledger.start()
+    found = rows(path)
+    assert [(row["outcome"], row["instance"]) for row in found] == [("complete", "killed")] * 3 + [("lost", "killed")] * 2
+    assert all(row["finished_at"] >= store.moment(before) and row["usage_source"] == "none" for row in found[3:])
+
+
+def test_rows_of_a_draining_instance_stay_its_own(path, ledger, problems):
+    draining, dead = (Ledger(path, name, lambda *problem: problems.append(problem)) for name in ("draining", "dead"))
+    for number, other in enumerate((draining, dead), 1):
+        other.start(alive={"draining", "dead"})
+        other.open(opening(number, instance=other._alive[0]))
+    until(lambda: len(rows(path)) == 2)
+    ledger.start(alive=["draining"])
+    assert [row["outcome"] for row in rows(path)] == [None, "lost"]
+    draining.close(closing(1))
+    draining.stop()
+    dead.stop()
+    assert [row["outcome"] for row in rows(path)] == ["complete", "lost"]
+    assert problems == []
+
+
+def test_a_locked_ledger_delays_rows_and_loses_none(path, ledger, problems):
+    ledger.start()
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for number in range(1, 4):
+            ledger.open(opening(number))
+            ledger.close(closing(number))
+        until(lambda: problems)
+        other.execute("ROLLBACK")
+    until(lambda: len(rows(path, "SELECT 1 FROM requests WHERE cost_nanousd")) == 3)
+    assert [event for event, _ in problems] == ["ledger.unwritable", "ledger.writable"]
+    assert "locked" in problems[0][1]
+
+
+def test_a_ledger_that_is_locked_at_the_start_is_opened_later(path, ledger, problems):
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ledger.start()
+        ledger.open(opening())
+        other.execute("ROLLBACK")
+    until(lambda: os.path.getsize(path) and rows(path, "SELECT name FROM sqlite_master WHERE name = 'requests'") and rows(path))
+    assert problems[0][0] == "ledger.unwritable"
+
+
+def test_rows_beyond_the_limit_are_lost_the_oldest_first_and_counted(path, ledger, problems, monkeypatch):
+    monkeypatch.setattr(writer, "WAITING_LIMIT", 10)
+    ledger.start()
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for number in range(1, 16):
+            ledger.open(opening(number))
+        until(lambda: ledger._lost == 5 and problems)
+        other.execute("ROLLBACK")
+    until(lambda: len(problems) == 2)
+    assert len(rows(path)) == 10
+    assert problems[1] == ("ledger.writable", f"{path}: can be written again, 5 rows were lost")
+    # Closed, such a row is whole again: a closing carries everything.
+    ledger.close(closing(1))
+    until(lambda: len(rows(path)) == 11)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the limit on a file's size is POSIX")
+def test_a_full_disk_delays_rows_and_loses_none(path, problems):
+    script = """
+import resource, signal, sys, time
+sys.path.insert(0, sys.argv[1])
+from exchanges import closing, opening
+from sidecar.ledger.writer import Ledger
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ledger = Ledger(sys.argv[2], "one", lambda event, text: print(event, flush=True))
+ledger.start()
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+for number in range(1, 401):
+    ledger.open(opening(number))
+deadline = time.monotonic() + 10
+while not ledger._retry_seconds and time.monotonic() < deadline:
+    time.sleep(0.01)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+while ledger._waiting and time.monotonic() < deadline:
+    time.sleep(0.01)
+ledger.stop()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent), path], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.split() == ["ledger.unwritable", "ledger.writable"]
+    assert len(rows(path)) == 400
+
+
+def test_a_damaged_ledger_is_moved_aside_and_a_new_one_begun(path, ledger, problems, tmp_path):
+    Path(path).write_bytes(b"this is no database" * 100)
+    ledger.start()
+    ledger.open(opening())
+    until(lambda: rows(path))
+    ((event, text),) = problems
+    (aside,) = tmp_path.glob("ledger.db.damaged-*")
+    assert event == "ledger.damaged"
+    assert str(aside) in text
+    assert aside.read_bytes() == b"this is no database" * 100
+
+
+def test_a_ledger_that_is_damaged_while_it_is_written_is_replaced_too(path, ledger, problems, tmp_path):
+    ledger.start()
+    for number in range(1, 40):
+        ledger.open(opening(number))
+    until(lambda: len(rows(path)) == 39)
+    with at_end_close(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(path, "r+b") as file:
+        file.write(b"\0" * 100)
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    ledger.close(closing(3))
+    until(lambda: any(event == "ledger.damaged" for event, _ in problems))
+    until(lambda: [row["outcome"] for row in rows(path)] == ["complete"])
+    assert list(tmp_path.glob("ledger.db.damaged-*"))
+
+
+def test_a_newer_ledger_is_refused_and_left_as_it_is(path, ledger):
+    with at_end_close(schema.connect(path)) as connection:
+        connection.execute("INSERT INTO migrations VALUES ('sorcery', '2030-01-01T00:00:00.000Z')")
+    before = Path(path).read_bytes()
+    with pytest.raises(LedgerTooNew) as refused:
+        ledger.start()
+    assert "newer version" in refused.value.message
+    assert refused.value.hint
+    assert Path(path).read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+def test_the_ledger_and_its_companions_are_private_whatever_the_umask(path, ledger):
+    before = os.umask(0)
+    try:
+        ledger.start()
+        ledger.open(opening())
+        until(lambda: rows(path))
+    finally:
+        os.umask(before)
+    modes = {name: stat.S_IMODE(os.stat(path + name).st_mode) for name in ("", "-wal", "-shm")}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(path, monkeypatch):
+    def halfway(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE half (a)")
+        connection.execute("nonsense")
+
+    schema.connect(path).close()
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, halfway))
+    with pytest.raises(sqlite3.OperationalError):
+        schema.connect(path)
+    assert [row["name"] for row in rows(path, "SELECT name FROM migrations")] == ["requests"]
+    assert rows(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
+
+
+def test_a_later_migration_keeps_the_rows(path, ledger, monkeypatch):
+    ledger.start()
+    ledger.open(opening())
+    ledger.stop()
+
+    def mood(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE requests ADD COLUMN mood TEXT")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, mood))
+    schema.connect(path).close()
+    assert [(row["session"], row["mood"]) for row in rows(path)] == [("s1", None)]

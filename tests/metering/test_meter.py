@@ -1,0 +1,110 @@
+"""What the transcripts do not say: other kinds of reply, limits, and that nothing can make the meter raise."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.ledger.entry import Kind
+from sidecar.metering import meter as meter_module
+from sidecar.metering.meter import Meter
+from sidecar.metering.reading import Reading, Usage, UsageSource
+
+MESSAGE = b'{"id":"msg_1","type":"message","model":"m","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}'
+ENVELOPE = b'{"type":"error","error":{"type":"not_found_error","message":"no"}}'
+
+
+def read(body: bytes, kind: Kind = Kind.INFERENCE, coding: str | None = None, **how) -> Reading:
+    meter = Meter(kind, coding, **how)
+    meter.feed(body)
+    return meter.reading()
+
+
+@pytest.mark.parametrize("kind", [Kind.COUNT, Kind.OTHER])
+def test_replies_that_are_no_messages_have_no_tokens(kind):
+    assert read(b'{"input_tokens": 14}', kind) == Reading()
+    assert read(MESSAGE, kind) == Reading()
+
+
+@pytest.mark.parametrize("kind", [Kind.COUNT, Kind.OTHER])
+def test_but_their_errors_have_a_type(kind):
+    assert read(ENVELOPE, kind) == Reading(failed=True, error_type="not_found_error")
+    assert read(gzip.compress(ENVELOPE), kind, "gzip") == Reading(failed=True, error_type="not_found_error")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\x00\x01" * 500_000, b'{"data":[', b"a,b,c\n1,2,3\n"])
+def test_what_is_no_message_may_be_anything(body):
+    assert read(body, Kind.OTHER) == Reading()
+
+
+def test_a_protocol_without_a_reader_is_said_to_be_unread():
+    chat = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
+    assert read(chat, path="/v1/chat/completions") == Reading(gave_up="replies of this path are not read")
+    failed = read(chat + b'data: {"error":{"type":"server_error"}}\n\n', path="/v1/chat/completions")
+    assert (failed.failed, failed.error_type) == (True, "server_error")
+    assert read(b"<html>", path="/v1/responses").error_type == "not_json"
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_white_space_is_an_empty_reply(body):
+    assert read(body) in (Reading(empty=True), Reading())
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"type":"message",}', b"{]", b"[" * 100_000 + b"]" * 100_000, b"{} trailing", b"null and void", b"dat a"]
+)
+def test_what_begins_like_json_and_is_none_is_refused(body):
+    assert read(body).error_type == "not_json"
+
+
+def test_a_message_larger_than_the_limit_is_given_up_not_refused(monkeypatch):
+    monkeypatch.setattr(meter_module, "BODY_LIMIT", 50)
+    reading = read(MESSAGE)
+    assert (reading.failed, reading.finished, reading.gave_up) == (False, False, "a body of more than 50 bytes")
+
+
+@given(st.binary(max_size=400), st.sampled_from([None, "gzip", "deflate", "br", "zstd", "gzip, br", "x"]))
+def test_no_bytes_make_the_meter_raise(data, coding):
+    for start in (b"", b"data: ", b"event: message_delta\ndata: ", b'{"type":"message","usage":'):
+        meter = Meter(Kind.INFERENCE, coding)
+        meter.feed(start + data)
+        meter.feed(data)
+        assert not meter.reading().finished
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "usage", "message", "delta", "error", "input_tokens", "output_tokens", "iterations", "cost", "content", "id"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES, VALUES)
+def test_no_json_makes_the_meter_raise_or_count_what_is_no_count(start, end):
+    import json  # noqa: PLC0415 -- only here
+
+    reading = read(
+        b"event: message_start\ndata: "
+        + json.dumps(start).encode()
+        + b"\n\nevent: message_delta\ndata: "
+        + json.dumps(end).encode()
+        + b"\n\n"
+    )
+    assert reading.gave_up is None
+    usage: Usage = reading.usage
+    assert all(value is None or (type(value) is int and 0 <= value < 10**9) for value in (usage.input, usage.output, usage.cache_read))
+    assert (reading.usage_source is UsageSource.NONE) == (
+        usage == Usage(web_search_requests=usage.web_search_requests, web_fetch_requests=usage.web_fetch_requests)
+    )
