@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sidecar.ledger.entry import Closing, Ending, Opening
-from sidecar.ledger.outcome import outcome
+from sidecar.ledger.row import closed
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
 from sidecar.proxy.echo import Echo
 from sidecar.proxy.relay import Progress
-from sidecar.wire.fields import first, text
+from sidecar.wire.fields import every, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -49,7 +49,7 @@ class Record:
         stream: bool | None,
     ) -> None:
         self.progress = Progress()
-        self._meter = Meter(there.kind, None)
+        self._meter = Meter(there.kind, None, target.path)
         self._echo: Echo | None = None
         self.ending = Ending.CUT
         self._ledger = ledger
@@ -92,8 +92,8 @@ class Record:
 
     def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
         """`secrets`: what the request carried, and an error must not be quoted with."""
-        coding = text(first(reply.fields, b"content-encoding") or b"")
-        self._meter = Meter(self._opening.kind, coding)
+        coding = text(b", ".join(every(reply.fields, b"content-encoding")))
+        self._meter = Meter(self._opening.kind, coding, self._opening.path)
         self._status = reply.status
         self._facts = reply_facts([(text(name), text(value)) for name, value in reply.fields])
         if reply.status >= _ERROR_STATUS:
@@ -132,36 +132,15 @@ class Record:
             own_error=self._own_error,
             bytes_in=self._bytes_in,
             bytes_out=self.progress.bytes_out,
-            first_byte_ms=None if first_byte is None else (first_byte - self._begun) * 1000,
-            duration_ms=duration,
+            first_byte_ms=None if first_byte is None else round((first_byte - self._begun) * 1000, 1),
+            duration_ms=round(duration, 1),
             request_id=request_id,
             cache_status=cache_status,
             header_cost_usd=header_cost,
             reading=reading,
         )
         self._ledger.close(closing)
-        _log(self._opening, closing)
-
-
-def _log(opening: Opening, closing: Closing) -> None:
-    usage = closing.reading.usage
-    what, error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, closing.reading)
-    log.info(
-        "exchange.done",
-        id=opening.id,
-        session=opening.session,
-        gateway=opening.gateway,
-        method=opening.method,
-        path=opening.path,
-        model=closing.reading.model or opening.model_sent,
-        status=closing.status,
-        outcome=what,
-        error_type=error_type,
-        input_tokens=usage.input,
-        output_tokens=usage.output,
-        cache_read_tokens=usage.cache_read,
-        first_byte_ms=None if closing.first_byte_ms is None else round(closing.first_byte_ms, 1),
-        duration_ms=round(closing.duration_ms, 1),
-        bytes_in=closing.bytes_in,
-        bytes_out=closing.bytes_out,
-    )
+        known = {name: value for name, value in closed(self._opening, closing).items() if value is not None}
+        if reading.gave_up is not None:
+            known["metering"] = reading.gave_up
+        log.info("exchange.done", **known)
