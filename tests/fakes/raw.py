@@ -126,7 +126,8 @@ async def raw_gateway(script: Script, *, ssl: object = None) -> AsyncIterator[Ra
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         for writer in writers:
-            writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # it has gone already
+                writer.transport.abort()
         await asyncio.sleep(0)
 
 
