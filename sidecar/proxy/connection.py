@@ -106,8 +106,7 @@ class Connection(asyncio.Protocol):
         except ConnectionResetError:
             pass  # `connection_lost` tells the reply
         except Exception as error:  # noqa: BLE001  # whatever the agent's side of the body raises, the exchange has to end
-            reply.upload_error = error
-            self.close()
+            reply.upload_failed(error)
         else:
             reply.request_sent()
 
@@ -152,7 +151,6 @@ class Reply:
         self.reason = b""
         self.fields: list[Field] = []
         self.upload: asyncio.Task[None] | None = None
-        self.upload_error: Exception | None = None
         self.is_complete = False
         self.is_reusable = False
         self._connection = connection
@@ -218,6 +216,10 @@ class Reply:
         """The last byte of the request has gone: from here on the gateway's silence counts."""
         self._sent = True
         self._start_first_byte_timer()
+
+    def upload_failed(self, error: Exception) -> None:
+        """The agent's side broke off: the gateway is let go, and not blamed."""
+        self._fail(error if self._error is None else self._error)
 
     def feed(self, data: bytes) -> None:
         if self.is_complete or self._error is not None:

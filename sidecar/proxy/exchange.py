@@ -19,6 +19,7 @@ from sidecar.gateways.route import route
 from sidecar.ledger.entry import Ending
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import break_off, relay, reply_to_agent
+from sidecar.proxy.upload import pieces, whole
 from sidecar.sessions.session import for_the_gateway, identify, union
 from sidecar.wire.body import Peek, peek
 from sidecar.wire.fields import first
@@ -61,7 +62,7 @@ class Parts:
 async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts: Parts) -> web.StreamResponse:
     """Forward one request of the holder of `bearer`, and relay the reply."""
     target = Target.parse(request.raw_path)
-    body = await _whole_body(request, settings.body_limit) if target.is_read_whole and request.can_read_body else None
+    body = await whole(request, settings.body_limit) if target.is_read_whole and request.can_read_body else None
     seen = _peek(request.raw_headers, body)
 
     caller = identify(bearer, request.raw_headers, seen.user_id)
@@ -78,7 +79,7 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
     )
 
     record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, caller, there, tags, seen.stream)
-    upload = there.body if there.body is not None else record.counted(request.content.iter_any()) if request.can_read_body else None
+    upload = there.body if there.body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     try:
         async with parts.upstream.open(there.gateway, request.method, there.target, fields, upload, settings.timeouts) as reply:
             record.answered(reply, (key, *secrets.values()))
@@ -103,25 +104,6 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
         raise
     finally:
         record.close()
-
-
-async def _whole_body(request: web.Request, limit: int) -> bytes:
-    """Raises `Refusal` (`request_too_large`) as soon as it is known."""
-    too_large = Refusal(
-        "request_too_large",
-        f"the request's body is larger than {limit} bytes",
-        "limits.body in the configuration sets this limit; the Messages API itself takes 32 MB",
-    )
-    if (request.content_length or 0) > limit:
-        raise too_large
-    pieces = []
-    size = 0
-    async for piece in request.content.iter_any():
-        size += len(piece)
-        if size > limit:
-            raise too_large
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _peek(fields: Sequence[Field], body: bytes | None) -> Peek:

@@ -113,6 +113,8 @@ class Record:
             self.ending = Ending.UNREACHABLE
         elif refusal.code.startswith("timeout"):
             self.ending = Ending.TIMEOUT
+        elif refusal.code == "bad_request":  # the agent's own body broke off under way
+            self.ending = Ending.CLIENT_GONE
 
     def close(self) -> None:
         now = time.monotonic()

@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from sidecar.errors import Refusal
 from sidecar.proxy.exchange import exchange
 from sidecar.proxy.relay import strip_additions
 from sidecar.proxy.replies import refused
-from sidecar.server.guard import admit, check_way_in
+from sidecar.server.guard import admit, check_form, check_way_in
 from sidecar.server.own import PREFIX
 from sidecar.wire.fields import every, text
 
@@ -45,7 +45,7 @@ class App:
 
     def runner(self) -> web.AppRunner:
         application = web.Application(middlewares=[answered])
-        application.router.add_route("*", "/{tail:.*}", self._handle)
+        application.router.add_route("*", "/{tail:.*}", self._handle, expect_handler=_go_on)
         application.on_response_prepare.append(strip_additions)
         return web.AppRunner(
             application,
@@ -64,6 +64,7 @@ class App:
         parts = self._own.parts
         settings = await parts.settings.refresh()
         check_way_in(request.remote, request.raw_headers, settings)
+        check_form(request.version, request.raw_headers)
         path = request.raw_path.partition("?")[0]
         if request.method == "HEAD" and path in WARM_UPS:
             return web.Response(status=204)
@@ -81,6 +82,13 @@ class App:
             return await exchange(request, settings, bearer, parts)
         finally:
             parts.live.discard(task)
+
+
+async def _go_on(request: web.Request) -> None:
+    """Whoever waits for a 100 gets it; what else a request may expect is ignored (RFC 9110 section 10.1.1), not refused in plain text."""
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # an interim answer is none: the real one may still be an error of ours
 
 
 @web.middleware

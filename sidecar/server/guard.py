@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sidecar.errors import Refusal
 from sidecar.sessions.passes import check
 from sidecar.sessions.session import find_pass
-from sidecar.wire.fields import first, text
+from sidecar.wire.fields import every, first, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,18 @@ def check_way_in(peer: str | None, fields: Sequence[Field], settings: Settings) 
     site = first(fields, b"sec-fetch-site")
     if site is not None and site.strip() not in {b"none", b"same-origin"}:
         raise Refusal("forbidden_origin", "requests from web pages are not let in")
+
+
+def check_form(version: tuple[int, int], fields: Sequence[Field]) -> None:
+    """Raises `Refusal` (`bad_request`) for what the server library takes and nobody could hand on as it came.
+
+    It removes the chunks and forgets the coding below them: `gzip, chunked` would arrive as gzip that nothing names.  It also takes
+    a request line that ends in HTTP/2.0, or in no version at all, and answers in kind.
+    """
+    if version not in {(1, 0), (1, 1)}:
+        raise Refusal("bad_request", f"HTTP/{version[0]}.{version[1]} is not spoken here", "send HTTP/1.1")
+    if any(value.strip().lower() != b"chunked" for value in every(fields, b"transfer-encoding")):
+        raise Refusal("bad_request", "the only transfer coding for a request is chunked", "compress with content-encoding instead")
 
 
 def admit(fields: Sequence[Field], key: bytes, scopes: frozenset[str]) -> Pass:

@@ -1,0 +1,49 @@
+"""An agent's request body on its way in: whole up to a limit, or piece by piece, and never waited for without end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sidecar.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp import web
+
+#: Seconds without a byte after which the rest of a body is given up.  Agents send theirs in one go; but when the framing breaks in
+#: the middle, aiohttp (3.14) keeps that to itself until the next request, and a peer in a container can vanish without a packet.
+SILENCE_SECONDS = 60.0
+
+
+async def pieces(content: AsyncIterator[bytes], silence_seconds: float = SILENCE_SECONDS) -> AsyncIterator[bytes]:
+    """What arrives, as it arrives.  Raises `Refusal` (`bad_request`) when nothing more does."""
+    while True:
+        try:
+            async with asyncio.timeout(silence_seconds):
+                piece = await anext(content, None)
+        except TimeoutError:
+            raise Refusal("bad_request", f"the rest of the request's body did not come within {silence_seconds:g} s") from None
+        if piece is None:
+            return
+        yield piece
+
+
+async def whole(request: web.BaseRequest, limit: int) -> bytes:
+    """Raises `Refusal`: `request_too_large` as soon as it is known, `bad_request`."""
+    too_large = Refusal(
+        "request_too_large",
+        f"the request's body is larger than {limit} bytes",
+        "limits.body in the configuration sets this limit; the Messages API itself takes 32 MB",
+    )
+    if (request.content_length or 0) > limit:
+        raise too_large
+    collected = []
+    size = 0
+    async for piece in pieces(request.content.iter_any()):
+        size += len(piece)
+        if size > limit:
+            raise too_large
+        collected.append(piece)
+    return b"".join(collected)
