@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,15 @@ hypothesis.settings.register_profile("deep", max_examples=5000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """The loop that the daemon itself runs on, where there is one."""
+    if sys.platform == "win32" or os.environ.get("SIDECAR_TEST_LOOP") == "asyncio":
+        return {"asyncio": asyncio.new_event_loop}
+    import uvloop  # noqa: PLC0415  # there is none for Windows
+
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.hookimpl(wrapper=True)
