@@ -75,4 +75,6 @@ class Target:
 
 
 def _shown(raw: str) -> str:
+    """Without the query: that is where clients put keys."""
+    raw = raw.partition("?")[0]
     return repr(raw if len(raw) <= 80 else raw[:80] + "…")
