@@ -7,15 +7,13 @@ number of requests that have none beside it.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, TypedDict
-from urllib.request import pathname2url
 
 from sidecar.errors import SidecarError
+from sidecar.ledger.reader import connect
 from sidecar.ledger.row import moment
-from sidecar.ledger.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,17 +35,17 @@ KEYS = {
 }
 
 _SUMS = """
-    count(*) AS requests,
+    coalesce(sum(requests), 0) AS requests,
     sum(input_tokens) AS input_tokens,
     sum(output_tokens) AS output_tokens,
     sum(cache_read_tokens) AS cache_read_tokens,
     sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
     sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
     sum(cost_nanousd) / 1e9 AS cost_usd,
-    count(*) - count(cost_nanousd) AS unpriced_requests,
-    count(CASE WHEN outcome NOT IN ('complete', 'client_cancelled') THEN 1 END) AS errors,
-    min(started_at) AS first,
-    max(started_at) AS last
+    coalesce(sum(requests - priced_requests), 0) AS unpriced_requests,
+    coalesce(sum(requests) FILTER (WHERE outcome NOT IN ('complete', 'client_cancelled')), 0) AS errors,
+    min(first) AS first,
+    max(last) AS last
 """
 
 
@@ -93,28 +91,14 @@ def report(
         query = f"SELECT * FROM requests WHERE {where} ORDER BY started_at, id"  # noqa: S608 -- made of this module's own text
     else:
         tags = "LEFT JOIN json_each(tags) AS tag" if by == "tag" else ""
-        query = f"SELECT {KEYS[by]} AS key, {_SUMS} FROM requests {tags} WHERE {inference} GROUP BY 1 ORDER BY first, key"  # noqa: S608 -- see above
+        query = f"SELECT {KEYS[by]} AS key, {_SUMS} FROM used {tags} WHERE {inference} GROUP BY 1 ORDER BY first, key"  # noqa: S608 -- see above
     try:
-        with closing(_connect(path)) as connection:
+        with closing(connect(path)) as connection:
             rows: list[Mapping[str, object]] = [_readable(row) for row in connection.execute(query, given)]
-            total = dict(connection.execute(f"SELECT {_SUMS} FROM requests WHERE {inference}", given).fetchone())  # noqa: S608 -- see above
+            total = dict(connection.execute(f"SELECT {_SUMS} FROM used WHERE {inference}", given).fetchone())  # noqa: S608 -- see above
     except sqlite3.Error as error:
         raise SidecarError(f"the ledger {path} cannot be read: {error}", "see: sidecar doctor") from error
     return Report(by=by, since=period["since"], until=period["until"], rows=rows, total=total)
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    """The ledger, or an empty one in memory where there is none yet."""
-    if os.path.exists(path):
-        connection = sqlite3.connect(f"file:{pathname2url(os.path.abspath(path))}?mode=ro", uri=True, isolation_level=None)
-        connection.row_factory = sqlite3.Row
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone():
-            return connection
-        connection.close()
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    migrate(connection, ":memory:")
-    return connection
 
 
 def _readable(row: sqlite3.Row) -> dict[str, object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sidecar.errors import SidecarError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How long a statement waits for another program's lock before it counts as failed; jobs wait in memory meanwhile.
 BUSY_SECONDS = 1.0
+
+_INCREMENTAL = 2
 
 
 class LedgerTooNew(SidecarError):
@@ -37,7 +40,12 @@ def connect(path: str) -> sqlite3.Connection:
     make_private((path, f"{path}-wal", f"{path}-shm"))
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
+        is_shrinkable = connection.execute("PRAGMA auto_vacuum").fetchone() == (_INCREMENTAL,)
+        if not is_shrinkable:  # holds from the first table on, or from the next VACUUM
+            connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         migrate(connection, path)
+        if not is_shrinkable:
+            _rewrite(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
@@ -54,6 +62,12 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     for name, migration in known.items():
         if name not in applied:
             _apply(connection, name, migration)
+
+
+def _rewrite(connection: sqlite3.Connection) -> None:
+    """Once in a ledger's life, so that it can give free pages back: a second for every few 100 MB that an earlier version left."""
+    with suppress(sqlite3.OperationalError):  # a full disk, somebody else's lock: it does without, and the next start tries again
+        connection.execute("VACUUM")
 
 
 def _applied(connection: sqlite3.Connection) -> set[str]:
@@ -138,4 +152,54 @@ def requests(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX requests_open ON requests (instance) WHERE finished_at IS NULL")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (requests,)
+def hours(connection: sqlite3.Connection) -> None:
+    """What became of rows older than `ledger.keep`: one per hour and everything they had in common, so that no total changes."""
+    connection.execute(f"CREATE TABLE hours ({HOURS_COLUMNS})")
+    connection.execute("CREATE INDEX hours_by_start ON hours (started_at)")
+    connection.execute("CREATE INDEX hours_by_session ON hours (session, started_at)")
+
+
+#: `started_at` is the hour's beginning, `first` and `last` the first and last start in it; a sum of nothing but unknowns is NULL.
+#: `priced_requests` have a cost, `timed_requests` a `first_byte_ms`.
+HOURS_COLUMNS = """
+    started_at TEXT NOT NULL,
+    first TEXT NOT NULL,
+    last TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    session TEXT NOT NULL,
+    run TEXT,
+    agent TEXT,
+    parent_agent TEXT,
+    gateway TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    project TEXT,
+    repo TEXT,
+    branch TEXT,
+    client TEXT,
+    model_requested TEXT,
+    model_sent TEXT,
+    model_served TEXT,
+    billing TEXT NOT NULL,
+    outcome TEXT,
+    error_type TEXT,
+    usage_source TEXT,
+    requests INTEGER NOT NULL,
+    priced_requests INTEGER NOT NULL,
+    timed_requests INTEGER NOT NULL,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    cache_read_tokens INTEGER,
+    cache_write_5m_tokens INTEGER,
+    cache_write_1h_tokens INTEGER,
+    thinking_tokens INTEGER,
+    web_search_requests INTEGER,
+    web_fetch_requests INTEGER,
+    cost_nanousd INTEGER,
+    reported_cost_usd REAL,
+    bytes_in INTEGER,
+    bytes_out INTEGER,
+    first_byte_ms REAL,
+    duration_ms REAL
+"""
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (requests, hours)

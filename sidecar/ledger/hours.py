@@ -1,0 +1,69 @@
+"""Old rows -> one row per hour and everything they have in common: the file stays small, and no total changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_IN_COMMON = (
+    "kind", "session", "run", "agent", "parent_agent", "gateway", "tags", "project", "repo", "branch", "client",
+    "model_requested", "model_sent", "model_served", "billing", "outcome", "error_type", "usage_source",
+)  # fmt: skip
+_ADDED_UP = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "thinking_tokens",
+    "web_search_requests", "web_fetch_requests", "cost_nanousd", "reported_cost_usd", "bytes_in", "bytes_out", "first_byte_ms",
+    "duration_ms",
+)  # fmt: skip
+
+_COLUMNS = ", ".join((
+    "started_at", "first", "last", "requests", "priced_requests", "timed_requests", *_IN_COMMON, *_ADDED_UP,
+))  # fmt: skip
+
+#: The hour is the local one, so that it lies in one local day also where the zone is half an hour off.
+_HOUR = "strftime('%Y-%m-%dT%H:%M:00.000Z', strftime('%Y-%m-%d %H:00', started_at, 'localtime'), 'utc')"
+
+_NEXT = "SELECT min(started_at) FROM requests WHERE started_at < :before AND finished_at < :settled"
+_OF_ITS_HOUR = f"""
+    started_at >= :next AND started_at < strftime('%Y-%m-%dT%H:%M:%fZ', :next, '+1 hour') AND finished_at < :settled
+    AND {_HOUR} = (SELECT {_HOUR} FROM (SELECT :next AS started_at))
+"""  # noqa: S608 -- made of this module's own names
+
+_SUM_UP = f"""
+    INSERT INTO hours ({_COLUMNS})
+    SELECT {_HOUR}, min(started_at), max(started_at), count(*), count(cost_nanousd), count(first_byte_ms),
+        {", ".join(_IN_COMMON)}, {", ".join(f"sum({name})" for name in _ADDED_UP)}
+    FROM requests WHERE {_OF_ITS_HOUR} GROUP BY 1, {", ".join(_IN_COMMON)}
+"""  # noqa: S608 -- see above
+_REMOVE = f"DELETE FROM requests WHERE {_OF_ITS_HOUR}"  # noqa: S608 -- see above
+
+#: Every request as the table `hours` would have it, single rows and hours alike: what sums are made from.
+BOTH = f"""
+    SELECT {_COLUMNS} FROM hours UNION ALL
+    SELECT started_at, started_at, started_at, 1, cost_nanousd IS NOT NULL, first_byte_ms IS NOT NULL,
+        {", ".join((*_IN_COMMON, *_ADDED_UP))} FROM requests
+"""  # noqa: S608 -- see above
+
+
+def roll_up(connection: sqlite3.Connection, before: str, settled: str) -> bool:
+    """Sum up the oldest hour that has rows started before `before`, in one transaction; False: there was none.
+
+    Only rows that ended before `settled`: by then nobody writes their cost any more.
+    """
+    (oldest,) = connection.execute(_NEXT, {"before": before, "settled": settled}).fetchone()
+    if oldest is None:
+        return False
+    given = {"next": oldest, "settled": settled}
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(_SUM_UP, given)
+    connection.execute(_REMOVE, given)
+    connection.execute("COMMIT")
+    return True
+
+
+def give_back(connection: sqlite3.Connection, pages: int) -> bool:
+    """Return up to so many free pages to the file system; False: there are none."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    return bool(free)

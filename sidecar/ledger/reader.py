@@ -1,0 +1,38 @@
+"""The ledger opened for questions: read-only, over a connection of one's own, with the daemon up or down."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from urllib.request import pathname2url
+
+from sidecar.ledger.hours import BOTH
+from sidecar.ledger.schema import HOURS_COLUMNS, migrate
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """The ledger, or an empty one in memory where there is none yet, with the view `used`: every request, as `hours` has them.
+
+    Raises sqlite3.Error.
+    """
+    connection = _ledger(path)
+    connection.row_factory = sqlite3.Row
+    if not _has(connection, "hours"):  # an earlier version's, until its daemon is restarted
+        connection.execute(f"CREATE TEMP TABLE hours ({HOURS_COLUMNS})")
+    connection.execute(f"CREATE TEMP VIEW used AS {BOTH}")
+    return connection
+
+
+def _ledger(path: str) -> sqlite3.Connection:
+    if os.path.exists(path):
+        connection = sqlite3.connect(f"file:{pathname2url(os.path.abspath(path))}?mode=ro", uri=True, isolation_level=None)
+        if _has(connection, "requests"):
+            return connection
+        connection.close()
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, ":memory:")
+    return connection
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None

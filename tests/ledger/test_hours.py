@@ -1,0 +1,182 @@
+"""Old rows become hours, and nobody who sums can tell."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from contextlib import closing as at_end_close
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sidecar.ledger import hours, reader, schema
+from sidecar.ledger.entry import Kind
+from sidecar.ledger.reports import KEYS, report
+from sidecar.ledger.row import moment
+from sidecar.ledger.writer import Ledger
+from sidecar.metering.reading import Reading, Usage
+
+sys.path.insert(0, str(Path(__file__).parent))
+from exchanges import NOON, closing, opening, reading
+
+#: The exchanges of `exchanges.py` begin at 09:30:00.250 UTC.
+HOUR = 3600
+LATER = moment(NOON + 400 * 86400)
+
+
+@pytest.fixture(params=["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"])
+def zone(request, monkeypatch):
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A ledger of many kinds of rows over 30 hours; the last request is still open."""
+    path = str(tmp_path / "ledger.db")
+    ledger = Ledger(path, "one", print)
+    ledger.start()
+    number = 0
+    for quarter in range(0, 120, 3):
+        started = NOON + quarter * HOUR / 4
+        for differs, reads in (
+            ({}, reading()),
+            ({"session": "s2", "agent": "a1", "tags": ()}, reading(model="house-small")),
+            ({"session": "s2", "gateway": "vercel", "branch": None}, Reading(failed=True, error_type="overloaded_error")),
+            ({"kind": Kind.COUNT}, Reading()),
+        ):
+            number += 1
+            ledger.open(opening(number, started_at=started + number / 1000, **differs))
+            ledger.close(closing(number, finished_at=started + 9, reading=reads))
+    ledger.open(opening(number + 1, started_at=NOON + 1))
+    ledger.stop()
+    return path
+
+
+def roll_up(path: str, before: float) -> int:
+    """The number of hours it took."""
+    with at_end_close(schema.connect(path)) as connection:
+        count = 0
+        while hours.roll_up(connection, moment(before), LATER):
+            count += 1
+        return count
+
+
+def count(path: str, table: str) -> int:
+    with at_end_close(reader.connect(path)) as connection:
+        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def reports(path: str) -> dict[str, object]:
+    return {by: report(path, by) for by in KEYS} | {"one session": report(path, "model", session="s2", gateway="vercel")}
+
+
+def test_no_report_changes(path, zone):
+    before = reports(path)
+    assert roll_up(path, NOON + 20 * HOUR) in (20, 21)
+    assert 0 < count(path, "requests") < 60
+    assert reports(path) == before
+    roll_up(path, NOON + 400 * 86400)
+    assert count(path, "requests") == 1
+    assert reports(path) == before
+
+
+def test_an_hour_lies_in_one_local_day_and_a_day_in_its_hours(path, zone):
+    midnight = datetime.fromtimestamp(NOON, UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    before = report(path, "day", since=midnight)
+    roll_up(path, NOON + 400 * 86400)
+    assert report(path, "day", since=midnight) == before
+
+
+def test_it_keeps_apart_what_a_report_can_ask_for_and_puts_the_rest_together(path):
+    roll_up(path, NOON + HOUR / 2)
+    with at_end_close(reader.connect(path)) as connection:
+        rows = [dict(row) for row in connection.execute("SELECT * FROM hours WHERE kind = 'inference' AND session = 's1'")]
+    [row] = rows
+    assert (row["started_at"], row["first"], row["last"]) == ("2026-11-21T09:00:00.000Z", "2026-11-21T09:30:00.251Z", row["first"])
+    assert (row["requests"], row["priced_requests"], row["timed_requests"]) == (1, 1, 1)
+    assert (row["input_tokens"], row["cache_read_tokens"], row["duration_ms"]) == (10, 5000, 2000.0)
+    assert row["outcome"] == "complete"
+
+
+def test_what_is_unknown_stays_unknown(path):
+    roll_up(path, NOON + 400 * 86400)
+    with at_end_close(reader.connect(path)) as connection:
+        row = connection.execute("SELECT * FROM hours WHERE gateway = 'vercel' AND kind = 'inference'").fetchone()
+    assert (row["input_tokens"], row["cost_nanousd"], row["priced_requests"], row["error_type"]) == (None, None, 0, "overloaded_error")
+
+
+def test_open_rows_and_rows_that_have_just_ended_are_left(path):
+    with at_end_close(schema.connect(path)) as connection:
+        while hours.roll_up(connection, LATER, moment(NOON + 5 * HOUR)):
+            pass
+    with at_end_close(reader.connect(path)) as connection:
+        left = connection.execute("SELECT finished_at FROM requests ORDER BY started_at").fetchall()
+    assert left[0]["finished_at"] is None
+    assert all(row["finished_at"] >= moment(NOON + 5 * HOUR) for row in left[1:])
+
+
+def test_a_failure_on_the_way_loses_nothing(path):
+    before = reports(path)
+    with at_end_close(schema.connect(path)) as connection:
+        connection.execute("CREATE TRIGGER no BEFORE DELETE ON requests BEGIN SELECT raise(ABORT, 'no'); END")
+        with pytest.raises(sqlite3.IntegrityError):
+            hours.roll_up(connection, LATER, LATER)
+    assert reports(path) == before
+
+
+def test_the_file_gives_back_its_pages(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    ledger = Ledger(path, "one", print)
+    ledger.start()
+    for number in range(500):
+        ledger.open(opening(number, started_at=NOON + number / 1000, path="/" + "x" * 1000))
+        ledger.close(closing(number, reading=Reading(usage=Usage(1, 1))))
+    ledger.stop()
+    size = Path(path).stat().st_size
+    with at_end_close(schema.connect(path)) as connection:
+        assert hours.roll_up(connection, LATER, LATER)
+        while hours.give_back(connection, 16):
+            pass
+    assert Path(path).stat().st_size < size / 5
+
+
+def first_version(path: str) -> None:
+    """A ledger as the first version left it: no hours, no way to shrink."""
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
+        schema.requests(connection)
+        connection.execute("INSERT INTO migrations VALUES ('requests', '2026-11-01T00:00:00.000Z')")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(
+            "INSERT INTO requests (id, instance, started_at, finished_at, kind, session, gateway, tags, method, path, billing, outcome,"
+            " input_tokens) VALUES ('1', 'old', '2026-11-01T10:00:00.000Z', '2026-11-01T10:00:01.000Z', 'inference', 's1', 'vercel', '[]',"
+            " 'POST', '/v1/messages', 'metered', 'complete', 5)"
+        )
+
+
+def test_an_earlier_versions_ledger_is_read_as_it_is(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    first_version(path)
+    before = Path(path).read_bytes()
+    assert report(path)["total"]["input_tokens"] == 5
+    assert Path(path).read_bytes() == before
+
+
+def test_an_earlier_versions_ledger_is_brought_up_to_date_with_its_rows(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    first_version(path)
+    ledger = Ledger(path, "one", print)
+    ledger.start()
+    ledger.stop()
+    with at_end_close(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert report(path)["total"]["input_tokens"] == 5
+    assert roll_up(path, NOON) == 1
+    assert report(path)["total"]["input_tokens"] == 5
