@@ -47,6 +47,8 @@ log = structlog.get_logger("sidecar.server")
 
 #: A running sidecar lets go of lock and port at once when asked.
 HANDOVER_SECONDS = 5.0
+#: Requests that are on their way when the port is handed over are still served by the one they were sent to.
+ON_THE_WAY_SECONDS = 0.1
 #: A second SIGTERM, or `stop --now`: what is still running gets this long to be cut properly.
 CUT_SECONDS = 2.0
 
@@ -130,13 +132,9 @@ class Life:
         ready({"port": port, "notice": notice})
 
         await self._stopping.wait()
-        app.is_draining = True
         if self._handover is not None:
-            await site.stop()
-            await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is
-            self._lock.release()
-            if runner.server is not None:
-                runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
+            await self._hand_over(runner, site)
+        app.is_draining = True
         log.info("sidecar.draining", streams=len(parts.live))
         await self._drained(parts.live)
         await runner.cleanup()
@@ -157,6 +155,14 @@ class Life:
         self._stopping.set()
         if now:
             self._cutting.set()
+
+    async def _hand_over(self, runner: web.AppRunner, site: web.SockSite) -> None:
+        await site.stop()
+        await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is
+        self._lock.release()
+        await asyncio.sleep(ON_THE_WAY_SECONDS)
+        if runner.server is not None:
+            runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
 
     def _changed(self, publisher: Publisher) -> None:
         settings, error = self._live.current, self._live.error

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -111,6 +113,14 @@ class Daemon:
 
     async def started(self, *options: str) -> dict[str, object]:
         return await asyncio.to_thread(self.start, *options)
+
+
+def free_port() -> int:
+    """Outside of what the system hands out by itself, and of what sidecars try: nobody takes it between two daemons of a test."""
+    while True:
+        port = random.randint(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextlib.contextmanager
