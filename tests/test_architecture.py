@@ -17,17 +17,18 @@ MAY_IMPORT = {
     "wire": set(),
     "metering": {"wire"},
     "pricing": {"metering"},
+    "budgets": set(),
     "gateways": {"wire", "config.settings", "sessions.session"},
-    "config": {"gateways", "places", "wire"},
+    "config": {"budgets", "gateways", "places", "wire"},
     "sessions": {"wire", "places"},
     "credentials": {"gateways", "places"},
-    "ledger": {"metering", "pricing", "wire", "places"},
+    "ledger": {"budgets", "metering", "pricing", "wire", "places"},
     "observe": {"sessions", "places"},
-    "proxy": {"wire", "metering", "gateways", "config", "sessions", "credentials", "ledger"},
+    "proxy": {"budgets", "wire", "metering", "gateways", "config", "sessions", "credentials", "ledger"},
     "daemon": {"places", "sessions.passes", "sessions.passkey"},
-    "server": {"proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "daemon", "places"},
+    "server": {"budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "daemon", "places"},
     "demo": {"daemon", "places", "sessions", "ledger", "cli.tables", "wire", "cli.usage", "config"},
-    "cli": {"daemon", "places", "sessions", "config", "gateways", "credentials", "ledger", "server", "proxy", "demo", "observe"},
+    "cli": {"budgets", "daemon", "places", "sessions", "config", "gateways", "credentials", "ledger", "server", "proxy", "demo", "observe"},
 }
 
 #: Third parties, and the one or two places that know them.
@@ -48,6 +49,7 @@ ONLY_IN = {
 PURE = (
     "wire",
     "metering",
+    "budgets",
     "gateways/gateway.py",
     "gateways/headers.py",
     "gateways/models.py",

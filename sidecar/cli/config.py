@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sidecar.config.load import load
-from sidecar.config.scalars import duration_text, size_text
+from sidecar.config.scalars import duration_text, limit_text, size_text
 from sidecar.config.settings import DEFAULT_PORT
 from sidecar.errors import ConfigError
 from sidecar.gateways.gateway import Command, KeyFile, Keyring, Secret, SecretFile, Variable
@@ -19,6 +19,7 @@ from sidecar.gateways.gateway import Command, KeyFile, Keyring, Secret, SecretFi
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from sidecar.budgets.budget import Budget
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway, Source
 
@@ -65,11 +66,17 @@ def in_force(settings: Settings) -> dict[str, object]:
         "gateway": settings.gateway,
         "tags": list(settings.tags),
         "gateways": {name: _gateway(gateway) for name, gateway in settings.gateways.items()},
+        "budgets": [_budget(budget) for budget in settings.budgets],
         "timeouts": {name: duration_text(seconds) for name, seconds in asdict(settings.timeouts).items()},
         "limits": {"body": size_text(settings.body_limit)},
         "ledger": {"keep": duration_text(settings.ledger_keep_seconds)},
         "log": {"level": settings.log_level},
     }
+
+
+def _budget(budget: Budget) -> dict[str, object]:
+    covered = {name: value for name, value in (("gateway", budget.gateway), ("tag", budget.tag)) if value is not None}
+    return {"per": budget.per.value, "limit": limit_text(budget.limit), **covered}
 
 
 def _gateway(gateway: Gateway) -> dict[str, object]:

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sidecar.budgets.budget import Budget, Per
 from sidecar.config import document, merge
 from sidecar.config.check import Contents, check
 from sidecar.config.settings import Settings, Timeouts
@@ -123,6 +124,7 @@ def _settings(contents: Contents, path: str | None, folder: str) -> Settings:
         allow_remote=file.allow_remote,
         hosts=file.hosts,
         tags=file.tags,
+        budgets=tuple(Budget(Per(form.per), form.limit, form.gateway, form.tag) for form in file.budgets),
         timeouts=Timeouts(**file.timeouts.model_dump()),
         body_limit=file.limits.body,
         ledger_keep_seconds=file.ledger.keep,

@@ -9,7 +9,10 @@ import ipaddress
 import math
 import re
 from collections import Counter
+from decimal import Decimal
 from urllib.parse import urlsplit
+
+from sidecar.budgets.budget import Limit, Unit
 
 #: What a header template may name; `{…}` around anything but a word is left as it is, so that JSON can be a header's value.
 TEMPLATE_NAMES = ("session", "tags", "project", "repo", "branch", "user", "gateway")
@@ -31,6 +34,9 @@ _FRAMING_HEADERS = frozenset((
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DOLLARS = re.compile(r"\$([0-9]{1,9}(?:\.[0-9]{1,9})?)")
+_TOKENS = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([kM]?) tokens")
+_THOUSANDS = {"": 1, "k": 10**3, "M": 10**6}
 _SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -139,6 +145,29 @@ def size(text: object) -> int:
     if not match or not 0 < len(match[1]) < 10:
         raise ValueError("must be a size with its unit, like 512KiB or 32MiB")
     return int(match[1]) * _BYTES[match[2]]
+
+
+def limit(text: object) -> Limit:
+    """`$5.00`, `2M tokens`, `500k tokens`."""
+    if isinstance(text, Limit):
+        return text
+    if isinstance(text, str) and (dollars := _DOLLARS.fullmatch(text)):
+        found = Limit(int(Decimal(dollars[1]) * 10**9), Unit.DOLLARS)
+    elif isinstance(text, str) and (tokens := _TOKENS.fullmatch(text)):
+        found = Limit(int(Decimal(tokens[1]) * _THOUSANDS[tokens[2]]), Unit.TOKENS)
+    else:
+        raise ValueError("must be an amount with its unit, like $5.00, 2M tokens or 500k tokens")
+    if not found.amount:
+        raise ValueError("must be more than 0")
+    return found
+
+
+def limit_text(limit: Limit) -> str:
+    """A writing that `limit` reads as the same."""
+    if limit.unit is Unit.DOLLARS:
+        whole, rest = divmod(limit.amount, 10**9)
+        return f"${whole}.{f'{rest:09}'.rstrip('0'):0<2}"
+    return next(f"{limit.amount // size}{letter} tokens" for letter, size in reversed(_THOUSANDS.items()) if limit.amount % size == 0)
 
 
 def duration_text(seconds: float | None) -> str:

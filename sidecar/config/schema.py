@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from sidecar.budgets import budget
 from sidecar.config import scalars
 from sidecar.gateways.presets import Preset, presets
 
@@ -39,6 +40,7 @@ UrlPath = Annotated[str, AfterValidator(scalars.path)]
 Proxy = Annotated[str, AfterValidator(scalars.proxy)]
 Duration = Annotated[float | None, BeforeValidator(scalars.duration)]
 Size = Annotated[int, BeforeValidator(scalars.size)]
+Limit = Annotated[budget.Limit, BeforeValidator(scalars.limit)]
 Address = Annotated[tuple[str, int], BeforeValidator(scalars.address)]
 
 
@@ -48,6 +50,16 @@ class Around:
 
     known: tuple[str, ...] = ()
     gateway: str = ""
+
+
+def _known_gateway(value: str, info: ValidationInfo[Around]) -> str:
+    if value not in info.context.known:
+        named = "" if scalars.looks_like_a_key(value) else f" {value!r}"
+        raise ValueError(f"there is no gateway{named}; there are {', '.join(info.context.known)}")
+    return value
+
+
+KnownGateway = Annotated[str, AfterValidator(_known_gateway)]
 
 
 class _Form(BaseModel):
@@ -192,6 +204,13 @@ def _preset(info: ValidationInfo[Around]) -> Preset | None:
     return presets().get(info.data.get("preset", ""))
 
 
+class BudgetForm(_Form):
+    per: Literal["day", "week", "month", "session"]
+    limit: Limit
+    gateway: KnownGateway | None = None
+    tag: TagText | None = None
+
+
 class TimeoutsForm(_Form):
     connect: Duration = 10.0
     first_byte: Duration = None
@@ -219,11 +238,12 @@ class FileForm(_Form):
     allow_remote: bool = False
     listen: Address | None = None
     hosts: tuple[HostName, ...] = ()
-    gateway: str = "anthropic"
+    gateway: KnownGateway = "anthropic"
     tags: tuple[TagText, ...] = ()
     gateways: Mapping[GatewayName, object] = Field(default_factory=dict)
     proxy: Proxy = "env"
     ca_file: Text | None = None
+    budgets: tuple[BudgetForm, ...] = ()
     timeouts: TimeoutsForm = TimeoutsForm()
     limits: LimitsForm = LimitsForm()
     ledger: LedgerForm = LedgerForm()
@@ -234,12 +254,4 @@ class FileForm(_Form):
     def _loopback(cls, value: tuple[str, int], info: ValidationInfo[Around]) -> tuple[str, int]:
         if not scalars.is_loopback(value[0]) and not info.data.get("allow_remote", True):
             raise ValueError("others could reach this address: listen on 127.0.0.1, or say allow_remote: true")
-        return value
-
-    @field_validator("gateway")
-    @classmethod
-    def _known_gateway(cls, value: str, info: ValidationInfo[Around]) -> str:
-        if value not in info.context.known:
-            named = "" if scalars.looks_like_a_key(value) else f" {value!r}"
-            raise ValueError(f"there is no gateway{named}; there are {', '.join(info.context.known)}")
         return value

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sidecar.budgets.budget import Budget
     from sidecar.gateways.gateway import Gateway
 
 DEFAULT_PORT = 4180
@@ -42,6 +43,7 @@ class Settings:
     allow_remote: bool = False
     hosts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     body_limit: int = 32 * 1024 * 1024
     ledger_keep_seconds: float | None = 365 * 86400.0

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sidecar.ledger.balance import balance
+from sidecar.ledger.hours import give_back, roll_up
 from sidecar.ledger.row import moment
 from sidecar.ledger.schema import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from sidecar.budgets.budget import Account, Spent
     from sidecar.ledger.row import Row
+
+#: Free pages, of 4 KiB, given back in one step.
+PAGES_AT_ONCE = 256
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _COMPANIONS = ("", "-wal", "-shm")
@@ -26,6 +33,7 @@ class Store:
         self._path = path
         self._on_problem = on_problem
         self._connection: sqlite3.Connection | None = None
+        self._version = 0
 
     def open(self, alive: Collection[str]) -> None:
         """Open the file if it is not open, and close as lost what instances not among `alive` left open in it.
@@ -41,28 +49,54 @@ class Store:
                 raise
             self._put_aside(error)
             self._connection = _opened(self._path, alive)
+        self._version = _version(self._connection)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Insert these rows, or replace what is known of them, in one transaction.  Raises sqlite3.Error, OSError."""
-        connection = self._connection
-        if connection is None:
-            raise sqlite3.OperationalError("the ledger is not open")
-        try:
+        with self._opened_file() as connection:
             connection.execute("BEGIN IMMEDIATE")
             for row in rows:
                 self._upsert(connection, row)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self.close()
-            if _damaged(error):
-                self._put_aside(error)
-            raise
+
+    def balance(self, account: Account) -> Spent:
+        """What has been spent of it, by what is written.  Raises sqlite3.Error."""
+        with self._opened_file() as connection:
+            return balance(connection, account)
+
+    def tidy(self, before: float, settled: float) -> bool:
+        """One step: an hour of rows from before `before` summed up that ended before `settled`, or some free pages given back.
+
+        False: nothing was left to do.  Raises sqlite3.Error.
+        """
+        with self._opened_file() as connection:
+            return roll_up(connection, moment(before), moment(settled)) or give_back(connection, PAGES_AT_ONCE)
+
+    def was_changed_elsewhere(self) -> bool:
+        """Whether another connection than ours has written since we last asked, or since the file was opened.  Raises sqlite3.Error."""
+        if self._connection is None:
+            return False
+        before, self._version = self._version, _version(self._connection)
+        return before != self._version
 
     def close(self) -> None:
         """Let go of the file.  What is not committed is undone."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    @contextmanager
+    def _opened_file(self) -> Iterator[sqlite3.Connection]:
+        """The connection; let go of after an error, with what was not committed, the file put aside if it is damaged."""
+        if self._connection is None:
+            raise sqlite3.OperationalError("the ledger is not open")
+        try:
+            yield self._connection
+        except sqlite3.Error as error:
+            self.close()
+            if _damaged(error):
+                self._put_aside(error)
+            raise
 
     def _upsert(self, connection: sqlite3.Connection, row: Row) -> None:
         try:
@@ -86,6 +120,12 @@ class Store:
 
 def _damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Changes when another connection has written; its own writing does not change it."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
 
 
 def _opened(path: str, alive: Collection[str]) -> sqlite3.Connection:

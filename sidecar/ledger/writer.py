@@ -12,12 +12,16 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from sidecar.budgets.budget import Spent, Use
+from sidecar.budgets.spending import Spending
 from sidecar.ledger.entry import Closing, Kind, Opening
 from sidecar.ledger.row import closed, opened
 from sidecar.ledger.store import Store
@@ -25,6 +29,7 @@ from sidecar.ledger.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from sidecar.budgets.budget import Account
     from sidecar.ledger.row import Row
     from sidecar.metering.reading import Usage
     from sidecar.pricing.cost import Cost
@@ -38,6 +43,10 @@ PRICED_AT_ONCE = 32
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.1, 5.0
 _PRICES_SECONDS = 5.0
 _STOP_SECONDS = 10.0
+#: Between two steps of upkeep, and until the next look when there was nothing to do.
+_TIDY_SECONDS, _TIDY_AGAIN_SECONDS = 0.02, 3600.0
+#: A row that ended this long ago has its cost: it is not written again.
+_SETTLED_SECONDS = 60.0
 
 
 class _Signal(Enum):
@@ -45,18 +54,34 @@ class _Signal(Enum):
     PRICES_LOADED = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    account: Account
+    answer: Future[Spent | None]
+
+
+_Job: TypeAlias = Opening | Closing | _Keep | _Question | _Signal
+
+
 class Ledger:
     """The ledger at `path`, as `instance` writes it.
 
     `on_problem(event, text)` hears what goes wrong: in the thread of `start` what is found there, else in the writer's.
+    `spending` is told of every inference that ends, and of its cost, in the writer's thread.
     """
 
-    def __init__(self, path: str, instance: str, on_problem: Callable[[str, str], None]) -> None:
+    def __init__(self, path: str, instance: str, on_problem: Callable[[str, str], None], spending: Spending | None = None) -> None:
         self._path = path
         self._on_problem = on_problem
+        self.spending = Spending() if spending is None else spending
         self._alive: tuple[str, ...] = (instance,)
         self._store = Store(path, on_problem)
-        self._queue: queue.SimpleQueue[Opening | Closing | _Signal] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._work, name="sidecar-ledger", daemon=True)
         self._loader = threading.Thread(target=self._load_prices, name="sidecar-prices", daemon=True)
         self._in_flight: dict[str, Opening] = {}
@@ -67,6 +92,8 @@ class Ledger:
         self._lost = 0
         self._retry_seconds = 0.0
         self._retry_at = 0.0
+        self._keep_seconds: float | None = None
+        self._tidy_at = 0.0
         self._stopping = False
 
     def start(self, alive: Collection[str] = ()) -> None:
@@ -88,6 +115,16 @@ class Ledger:
     def close(self, closing: Closing) -> None:
         self._queue.put(closing)
 
+    def keep(self, seconds: float | None) -> None:
+        """Sum up, whenever there is nothing else to do, rows older than this; None: keep them all."""
+        self._queue.put(_Keep(seconds))
+
+    def balance(self, account: Account) -> Future[Spent | None]:
+        """What has been spent of it, which `spending` knows from then on; None while the ledger cannot be read."""
+        answer: Future[Spent | None] = Future()
+        self._queue.put(_Question(account, answer))
+        return answer
+
     def stop(self) -> None:
         """Write what is there, costs included, and end the thread."""
         self._queue.put(_Signal.STOP)
@@ -101,6 +138,7 @@ class Ledger:
                 self._write()
             if self._queue.empty():
                 self._price(PRICED_AT_ONCE)
+            self._look_around()
         self._loader.join(_PRICES_SECONDS)
         self._price(WAITING_LIMIT)
         self._write()
@@ -118,9 +156,11 @@ class Ledger:
     def _patience(self) -> float | None:
         if self._unpriced and self._prices_settled:
             return 0.0
-        return max(self._retry_at - time.monotonic(), 0.0) if self._waiting else None
+        if self._waiting:
+            return max(self._retry_at - time.monotonic(), 0.0)
+        return None if self._keep_seconds is None else max(self._tidy_at - time.monotonic(), 0.0)
 
-    def _take(self, job: Opening | Closing | _Signal) -> None:
+    def _take(self, job: _Job) -> None:
         match job:
             case Opening():
                 self._in_flight[job.id] = job
@@ -131,7 +171,13 @@ class Ledger:
                     return
                 self._put(closed(opening, job))
                 if opening.kind is Kind.INFERENCE:
+                    self.spending.add(_use(opening), _tokens(job.reading.usage))
                     self._unpriced.append((opening, job))
+            case _Keep(seconds):
+                self._keep_seconds, self._tidy_at = seconds, 0.0
+            case _Question(account, answer):
+                if answer.set_running_or_notify_cancel():
+                    answer.set_result(self._balance(account))
             case _Signal.STOP:
                 self._stopping = True
             case _Signal.PRICES_LOADED:
@@ -193,3 +239,49 @@ class Ledger:
                     datetime.fromtimestamp(closing.finished_at, UTC),
                 )
                 self._put(closed(opening, closing) | {"cost_nanousd": found.nanousd, "price_source": found.source})
+                if found.nanousd is not None:
+                    self.spending.add(_use(opening), Spent(nanousd=found.nanousd, unpriced=-1))
+
+    def _balance(self, account: Account) -> Spent | None:
+        known = self.spending.of(account)
+        if known is not None or time.monotonic() < self._retry_at:
+            return known
+        self._write()  # what waits has been told to `spending` already, and must not be counted twice
+        if self._waiting:
+            return None
+        try:
+            self._store.open(self._alive)
+            spent = self._store.balance(account)
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong, a request must not fail of it
+            self._later(error)
+            return None
+        self.spending.begin(account, spent)
+        return spent
+
+    def _look_around(self) -> None:
+        """What has time: whether another instance has written, and one step of upkeep when there is nothing else to do."""
+        is_idle = self._queue.empty() and not self._waiting and not self._unpriced
+        try:
+            if self._store.was_changed_elsewhere():
+                self.spending.forget()
+            if is_idle and self._keep_seconds is not None and time.monotonic() >= self._tidy_at:
+                self._tidy(time.time(), self._keep_seconds)
+        except (sqlite3.Error, OSError) as error:
+            self._tidy_at = time.monotonic() + _TIDY_AGAIN_SECONDS
+            self._on_problem("ledger.untidy", f"{self._path}: {error}; old rows stay as they are for an hour")
+
+    def _tidy(self, now: float, keep_seconds: float) -> None:
+        oldest_kept = datetime.fromtimestamp(max(now - keep_seconds, 0)).astimezone().replace(minute=0, second=0, microsecond=0)
+        self._store.open(self._alive)
+        is_more = self._store.tidy(oldest_kept.timestamp(), now - _SETTLED_SECONDS)
+        self._tidy_at = time.monotonic() + (_TIDY_SECONDS if is_more else _TIDY_AGAIN_SECONDS)
+
+
+def _use(opening: Opening) -> Use:
+    return Use(opening.started_at, opening.session, opening.gateway, opening.tags, opening.billing == "metered")
+
+
+def _tokens(usage: Usage) -> Spent:
+    """Of a request that has no price yet."""
+    counted = (usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h)
+    return Spent(tokens=sum(tokens or 0 for tokens in counted), unpriced=1)

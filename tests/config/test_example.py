@@ -11,6 +11,7 @@ import pytest
 from sidecar.config.load import load, parsed
 from sidecar.config.schema import (
     AuthForm,
+    BudgetForm,
     CredentialForm,
     FileForm,
     GatewayForm,
@@ -24,7 +25,7 @@ from sidecar.gateways.presets import presets
 from sidecar.places import Places
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
-FORMS = (FileForm, GatewayForm, CredentialForm, SecretHeader, AuthForm, TimeoutsForm, LimitsForm, LedgerForm, LogForm)
+FORMS = (FileForm, GatewayForm, CredentialForm, SecretHeader, AuthForm, BudgetForm, TimeoutsForm, LimitsForm, LedgerForm, LogForm)
 
 
 def example_block() -> str:

@@ -1,0 +1,1 @@
+"""Budgets: what may be spent, what has been, what is left."""
