@@ -170,3 +170,10 @@ class Messages:
 
 def _valid(values: object, names: tuple[str, ...]) -> dict[str, int]:
     return {name: number for name in names if (number := count(member(values, name))) is not None}
+
+
+def usage_of(reported: object) -> Usage:
+    """One usage object on its own: an entry of `iterations`."""
+    reader = Messages()
+    reader.body({"usage": reported})
+    return reader.reading().usage

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sidecar.metering import messages, responses
+from sidecar.metering.chat import Chat
 from sidecar.metering.errors import ErrorsOnly
-from sidecar.metering.messages import SKIP, Messages
 from sidecar.metering.reading import Reading
 from sidecar.metering.values import NotJSON, decode
 from sidecar.wire.coding import CodingError, Decoder, DecodingStopped, codings
@@ -30,8 +31,13 @@ _SPACE = b" \t\r\n"
 #: What a stream can begin with, after a byte order mark and white space.
 _STREAM = (b":", b"event:", b"data:", b"id:", b"retry:")
 
-#: The readers there are, by the client's path, with the events that each has no use for.
-_READERS: dict[str, tuple[type[Messages], tuple[bytes, ...]]] = {"/v1/messages": (Messages, SKIP)}
+#: Who reads what is inference, by the client's path, with the beginnings of events that each has no use for.
+_READERS: dict[str, tuple[type[messages.Messages | Chat | responses.Responses], tuple[bytes, ...]]] = {
+    "/v1/messages": (messages.Messages, messages.SKIP),
+    "/v1/chat/completions": (Chat, ()),
+    "/v1/responses": (responses.Responses, responses.SKIP),
+    "/responses": (responses.Responses, responses.SKIP),
+}
 
 
 class Meter:
@@ -41,13 +47,13 @@ class Meter:
         names = codings(content_encoding)
         self._decoder = Decoder(names) if names else None
         self._message_due = kind is Kind.INFERENCE
-        reader, skip = _READERS.get(path, (ErrorsOnly, ())) if self._message_due else (ErrorsOnly, ())
+        reader, skip = _READERS[path] if self._message_due else (ErrorsOnly, ())
         self._reader = reader()
         self._scanner = Scanner(skip)
         self._take: Callable[[bytes], None] = self._tell_apart
         self._body = bytearray()
         self._broken = self._off = False
-        self._gave_up = "replies of this path are not read" if self._message_due and reader is ErrorsOnly else None
+        self._gave_up: str | None = None
 
     def feed(self, chunk: bytes) -> None:
         if self._off:

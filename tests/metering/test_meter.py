@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from sidecar.ledger.entry import Kind
 from sidecar.metering import meter as meter_module
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading, Usage, UsageSource
+from sidecar.wire.target import WHOLE
 
 MESSAGE = b'{"id":"msg_1","type":"message","model":"m","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}'
 ENVELOPE = b'{"type":"error","error":{"type":"not_found_error","message":"no"}}'
@@ -40,12 +42,14 @@ def test_what_is_no_message_may_be_anything(body):
     assert read(body, Kind.OTHER) == Reading()
 
 
-def test_a_protocol_without_a_reader_is_said_to_be_unread():
-    chat = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
-    assert read(chat, path="/v1/chat/completions") == Reading(gave_up="replies of this path are not read")
-    failed = read(chat + b'data: {"error":{"type":"server_error"}}\n\n', path="/v1/chat/completions")
-    assert (failed.failed, failed.error_type) == (True, "server_error")
-    assert read(b"<html>", path="/v1/responses").error_type == "not_json"
+INFERENCE = [path for path, kind in WHOLE.items() if kind is Kind.INFERENCE]
+
+
+@pytest.mark.parametrize("path", INFERENCE)
+def test_every_path_of_inference_has_a_reader(path):
+    assert read(b'{"usage":{"cost":1}}', path=path) == Reading(finished=True, reported_cost_usd=1.0)
+    assert read(ENVELOPE, path=path).error_type == "not_found_error"
+    assert read(b"<html>", path=path).error_type == "not_json"
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
@@ -66,10 +70,10 @@ def test_a_message_larger_than_the_limit_is_given_up_not_refused(monkeypatch):
     assert (reading.failed, reading.finished, reading.gave_up) == (False, False, "a body of more than 50 bytes")
 
 
-@given(st.binary(max_size=400), st.sampled_from([None, "gzip", "deflate", "br", "zstd", "gzip, br", "x"]))
-def test_no_bytes_make_the_meter_raise(data, coding):
+@given(st.binary(max_size=400), st.sampled_from([None, "gzip", "deflate", "br", "zstd", "gzip, br", "x"]), st.sampled_from(INFERENCE))
+def test_no_bytes_make_the_meter_raise(data, coding, path):
     for start in (b"", b"data: ", b"event: message_delta\ndata: ", b'{"type":"message","usage":'):
-        meter = Meter(Kind.INFERENCE, coding)
+        meter = Meter(Kind.INFERENCE, coding, path)
         meter.feed(start + data)
         meter.feed(data)
         assert not meter.reading().finished
@@ -82,6 +86,7 @@ VALUES = st.recursive(
         | st.dictionaries(
             st.sampled_from(
                 ["type", "usage", "message", "delta", "error", "input_tokens", "output_tokens", "iterations", "cost", "content", "id"]
+                + ["response", "choices", "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "status"]
             ),
             inner,
             max_size=4,
@@ -91,17 +96,11 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, VALUES)
-def test_no_json_makes_the_meter_raise_or_count_what_is_no_count(start, end):
-    import json  # noqa: PLC0415 -- only here
-
-    reading = read(
-        b"event: message_start\ndata: "
-        + json.dumps(start).encode()
-        + b"\n\nevent: message_delta\ndata: "
-        + json.dumps(end).encode()
-        + b"\n\n"
-    )
+@given(VALUES, VALUES, st.sampled_from(INFERENCE))
+def test_no_json_makes_the_meter_raise_or_count_what_is_no_count(start, end, path):
+    first, last = ("message_start", "message_delta") if path == "/v1/messages" else ("response.created", "response.completed")
+    stream = f"event: {first}\ndata: {json.dumps(start)}\n\nevent: {last}\ndata: {json.dumps(end)}\n\n"
+    reading = read(stream.encode(), path=path)
     assert reading.gave_up is None
     usage: Usage = reading.usage
     assert all(value is None or (type(value) is int and 0 <= value < 10**9) for value in (usage.input, usage.output, usage.cache_read))

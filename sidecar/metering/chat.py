@@ -1,0 +1,76 @@
+"""OpenAI's Chat Completions: the chunks of one stream, or one whole body, become a `Reading`.
+
+A stream reports usage only if its request asked for it (`stream_options.include_usage`): then in an extra chunk without choices,
+before `[DONE]`.  Where none came usage is unknown, not zero.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.metering.errors import failure
+from sidecar.metering.openai import Tally
+from sidecar.metering.reading import Reading, UsageSource
+from sidecar.metering.values import NotJSON, decode, member, text
+
+if TYPE_CHECKING:
+    from sidecar.wire.sse import Event
+
+
+class Chat:
+    """One reply.  Give it every event, or the one body, then ask for the reading."""
+
+    def __init__(self) -> None:
+        self._tally = Tally("prompt", "completion")
+        self._source = UsageSource.NONE
+        self._model: str | None = None
+        self._id: str | None = None
+        self._service_tier: str | None = None
+        self._stop_reason: str | None = None
+        self._error_type: str | None = None
+        self._failed = False
+        self._finished = False
+
+    def event(self, event: Event) -> None:
+        if event.data.strip() == b"[DONE]":
+            self._finished = self._stop_reason is not None
+            return
+        try:
+            self._take(decode(event.data), whole=False)
+        except NotJSON:
+            self._failed = self._failed or event.name == b"error"
+
+    def body(self, body: object) -> None:
+        """A whole JSON reply: a completion, an error, or anything else that is JSON."""
+        self._take(body, whole=True)
+        self._finished = not self._failed
+
+    def reading(self) -> Reading:
+        return Reading(
+            usage=self._tally.usage(),
+            usage_source=self._source,
+            model=self._model,
+            message_id=self._id,
+            stop_reason=self._stop_reason,
+            error_type=self._error_type,
+            service_tier=self._service_tier,
+            reported_cost_usd=self._tally.cost_usd,
+            finished=self._finished,
+            failed=self._failed,
+        )
+
+    def _take(self, data: object, *, whole: bool) -> None:
+        if found := failure(data):
+            self._failed = True
+            self._error_type = found.type or self._error_type
+        self._model = text(member(data, "model")) or self._model
+        self._id = text(member(data, "id")) or self._id
+        self._service_tier = text(member(data, "service_tier")) or self._service_tier
+        choices = member(data, "choices")
+        for choice in choices if isinstance(choices, list) else ():
+            self._stop_reason = text(member(choice, "finish_reason")) or self._stop_reason
+        # OpenRouter: what broke off in the middle ends with this reason, beside an error of its own.
+        self._failed = self._failed or self._stop_reason == "error"
+        if self._tally.fold(member(data, "usage")) and self._source is not UsageSource.FINAL:
+            is_last = whole or not choices or self._stop_reason is not None
+            self._source = UsageSource.FINAL if is_last else UsageSource.PARTIAL
