@@ -272,8 +272,9 @@ class Reply:
             raise _bad_reply("it switched protocols (101)")
         if status < 200:  # 1xx: an interim reply, the real one follows
             return
-        if any(not is_legal(field) for field in self.fields):
-            raise _bad_reply("a header field that HTTP does not allow")
+        # What a field's value must not hold, a reason phrase must not hold either (RFC 9112 section 4).
+        if any(not is_legal(field) for field in (*self.fields, (b"reason", self.reason))):
+            raise _bad_reply("a header field or a reason phrase that HTTP does not allow")
         codings = [value.strip().lower() for name, value in self.fields if name.lower() == b"transfer-encoding"]
         if codings not in ([], [b"chunked"]):
             raise _bad_reply("a transfer coding other than chunked")

@@ -37,7 +37,11 @@ HAPPY_EYEBALLS_SECONDS = 0.25
 #: Data that stays unacknowledged for this long means that the peer is gone (after a sleep, a lost VPN); the kernel's own limit is
 #: about 15 minutes.  Silence is no sign of it: a model may think for ten.
 USER_TIMEOUT_MS = 20_000
+#: A silent connection is asked for a sign of life after this long; an answer that is missing for a third of it is missing for good.
+#: The systems' own interval, 75 s and eight times, would let a stream wait for eleven minutes.
 KEEPALIVE_SECONDS = 60
+KEEPALIVE_INTERVAL_SECONDS = 20
+KEEPALIVE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,14 @@ def _socket(address: tuple[int | socket.AddressFamily, int | socket.SocketKind, 
     sock = socket.socket(family=address[0], type=address[1], proto=address[2])
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", KEEPALIVE_SECONDS), ("TCP_KEEPALIVE", KEEPALIVE_SECONDS), ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS)):
+    options = (
+        ("TCP_KEEPIDLE", KEEPALIVE_SECONDS),
+        ("TCP_KEEPALIVE", KEEPALIVE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", KEEPALIVE_TRIES),
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+    )
+    for name, value in options:
         if (option := getattr(socket, name, None)) is not None:  # Linux, macOS and Windows each have some of them
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
     return sock
@@ -217,6 +228,8 @@ async def _limit(endpoint: Endpoint, seconds: float | None) -> AsyncIterator[Non
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
+        if seconds is None or error.errno is not None:
+            raise  # the system's own ETIMEDOUT, not this limit
         raise Refusal(
             "timeout_connect",
             f"no connection to {endpoint.host}:{endpoint.port} within {seconds:g} s",
@@ -245,5 +258,6 @@ def _named_failures(endpoint: Endpoint) -> Iterator[None]:
         raise Refusal("unreachable", f"TLS with {where}{via} failed: {error.reason or error}", retry=False) from error
     except (OSError, ExceptionGroup) as error:
         causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
-        what = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+        # Not `strerror`: asyncio puts "Connect call failed (…)" there.
+        what = next((os.strerror(cause.errno) for cause in causes if isinstance(cause, OSError) and cause.errno), None)
         raise Refusal("unreachable", f"no connection to {where}{via}: {what or 'the connection was closed'}") from error

@@ -37,7 +37,7 @@ def reply_to_agent(reply: Reply, on_dropped: Callable[[str], None]) -> web.Strea
     """The gateway's status and fields, ready to be sent.
 
     The server library writes UTF-8 only: a field with other octets (legal, RFC 9110 section 5.5, and never seen) would arrive
-    changed, so it is left out and `on_dropped` gets its name.
+    changed, so it is left out and `on_dropped` gets its name.  A reason phrase, which means nothing, goes without such octets.
     """
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in end_to_end(reply.fields, ONLY_OF_THE_GATEWAY):
@@ -45,7 +45,7 @@ def reply_to_agent(reply: Reply, on_dropped: Callable[[str], None]) -> web.Strea
             headers.add(name.decode("ascii"), value.decode())
         except UnicodeDecodeError:
             on_dropped(name.decode("latin-1"))
-    response = web.StreamResponse(status=reply.status, reason=reply.reason.decode("latin-1"), headers=headers)
+    response = web.StreamResponse(status=reply.status, reason=reply.reason.decode("utf-8", "ignore"), headers=headers)
     response[SENT_BY_GATEWAY] = frozenset(name.lower() for name in headers)
     return response
 

@@ -28,13 +28,21 @@ IDLE_SECONDS = 30.0
 SLEPT_SECONDS = 5.0
 
 
-class Upstream:
-    """All connections to all gateways.  `variable` looks up an environment variable that was handed over."""
+def _wall_and_monotonic() -> tuple[float, float]:
+    return time.time(), time.monotonic()
 
-    def __init__(self, variable: Callable[[str], str | None]) -> None:
+
+class Upstream:
+    """All connections to all gateways.
+
+    `variable` looks up an environment variable that was handed over; `clocks` reads the wall clock and the monotonic one, in seconds.
+    """
+
+    def __init__(self, variable: Callable[[str], str | None], clocks: Callable[[], tuple[float, float]] = _wall_and_monotonic) -> None:
         self._variable = variable
+        self._clocks = clocks
         self._idle: dict[Endpoint, list[tuple[Connection, asyncio.TimerHandle]]] = {}
-        self._clock_gap = time.time() - time.monotonic()
+        self._clock_gap = self._gap()
 
     @contextlib.asynccontextmanager
     async def open(
@@ -68,8 +76,12 @@ class Upstream:
                 connection.close()
         self._idle.clear()
 
+    def _gap(self) -> float:
+        wall, monotonic = self._clocks()
+        return wall - monotonic
+
     def _take(self, place: Endpoint) -> Connection | None:
-        gap = time.time() - time.monotonic()
+        gap = self._gap()
         if abs(gap - self._clock_gap) > SLEPT_SECONDS:
             # The monotonic clock stands still in a suspend on Linux: idle connections look young while their peers are gone.
             self.close()

@@ -26,9 +26,9 @@ class Cable:
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far_port: int) -> None:
         self.connections += 1
-        cut = asyncio.ensure_future(self._cut.wait())
         if self.is_down:
             await asyncio.Event().wait()
+        cut = asyncio.ensure_future(self._cut.wait())
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", far_port)
         pumps = {asyncio.ensure_future(_pump(reader, far_writer)), asyncio.ensure_future(_pump(far_reader, writer))}
         try:

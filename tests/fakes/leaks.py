@@ -11,8 +11,8 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-#: The event loop's own pool for blocking calls: it grows to its limit and stays.
-POOL = "asyncio_"
+#: The event loops' own pools for blocking calls: they grow to their limit and stay.
+POOLS = ("asyncio_", "uvloop_")
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Held:
 
     @classmethod
     def now(cls) -> Held:
-        threads = frozenset(thread.name for thread in threading.enumerate() if not thread.name.startswith(POOL))
-        return cls(frozenset(asyncio.all_tasks()), sum(map(_is_socket, os.listdir("/dev/fd"))), threads)
+        threads = frozenset(thread.name for thread in threading.enumerate() if not thread.name.startswith(POOLS))
+        others = asyncio.all_tasks() - {asyncio.current_task()}  # a fixture's end is another task than its beginning
+        return cls(frozenset(others), sum(map(_is_socket, os.listdir("/dev/fd"))), threads)
 
     def is_within(self, before: Held) -> bool:
         return self.tasks <= before.tasks and self.sockets <= before.sockets and self.threads <= before.threads

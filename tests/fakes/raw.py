@@ -115,7 +115,7 @@ async def raw_gateway(script: Script, *, ssl: object = None) -> AsyncIterator[Ra
             gateway.lost.set()
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl)  # type: ignore[arg-type]
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl, limit=1 << 20)  # type: ignore[arg-type]
     gateway.port = server.sockets[0].getsockname()[1]
     gateway.url = f"http{'s' if ssl else ''}://127.0.0.1:{gateway.port}"
     try:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,6 +85,13 @@ async def running(home: Path, config: str, variables: Mapping[str, str] | None =
     finally:
         life.stop(now=True)
         await task
+
+
+async def until(claim: Callable[[], object], seconds: float = 10) -> None:
+    """For what has no event to wait for: a peer's counter, a row on disk."""
+    async with asyncio.timeout(seconds):
+        while not claim():  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.005)
 
 
 @dataclass

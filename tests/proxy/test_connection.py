@@ -125,6 +125,7 @@ BAD = {
     "half a status line": b"HTTP/1.",
     "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
     "control byte in a field": b"HTTP/1.1 200 OK\r\nX: a\x01b\r\nContent-Length: 0\r\n\r\n",
+    "control byte in the reason": b"HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n",
     "gzip as transfer coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "gzip, then chunked, in two fields": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -235,7 +236,7 @@ async def test_limits_are_kept_only_where_they_are_set(upstream):
 
 
 async def test_a_gateway_that_is_not_there_is_named(upstream, unused_tcp_port):
-    with pytest.raises(Refusal, match=f"127.0.0.1:{unused_tcp_port}") as refused:
+    with pytest.raises(Refusal, match=f"127.0.0.1:{unused_tcp_port}: Connection refused") as refused:
         await ask(upstream, f"http://127.0.0.1:{unused_tcp_port}")
     assert (refused.value.code, refused.value.retry) == ("unreachable", None)
     with pytest.raises(Refusal, match=r"no such host as 'nowhere\.invalid'") as refused:

@@ -108,7 +108,7 @@ async def test_a_bare_get_gets_nothing_added(tmp_path):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-@pytest.mark.parametrize("status", [b"200 OK", b"529 ", b"400 Bad Request", b"302 Found", b"201 Made By Hand"])
+@pytest.mark.parametrize("status", [b"200 OK", b"529 ", b"400 Bad Request", b"302 Found", b"201 Made By Hand", b"200 caf\xc3\xa9"])
 async def test_replies_arrive_as_they_are(tmp_path, framing, status):
     fields = [b"X-Dup: one", b"x-dup: two", b"Set-Cookie: a=1", b"Set-Cookie: b=2", b"Location: http://elsewhere/"]
     answer = reply(b"\x00\xffbody", *fields, b"Alt-Svc: h3", b"Keep-Alive: 1", status=status, framing=framing)
