@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
+from urllib.request import pathname2url
 
 from sidecar.errors import SidecarError
 from sidecar.places import make_private
@@ -54,11 +55,22 @@ def connect(path: str) -> sqlite3.Connection:
     return connection
 
 
+def check_version(path: str) -> None:
+    """Raises LedgerTooNew.  Changes nothing, and whatever else is wrong with the file shows when it is opened."""
+    if os.path.exists(path):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{pathname2url(path)}?mode=ro", uri=True)) as connection:
+            _refuse_newer(_applied(connection), path)
+
+
+def _refuse_newer(applied: set[str], path: str) -> None:
+    if applied - {migration.__name__ for migration in MIGRATIONS}:
+        raise LedgerTooNew(path)
+
+
 def migrate(connection: sqlite3.Connection, path: str) -> None:
     known = {migration.__name__: migration for migration in MIGRATIONS}
     applied = _applied(connection)
-    if applied - known.keys():
-        raise LedgerTooNew(path)
+    _refuse_newer(applied, path)
     for name, migration in known.items():
         if name not in applied:
             _apply(connection, name, migration)

@@ -42,6 +42,7 @@ PRICED_AT_ONCE = 32
 
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.1, 5.0
 _PRICES_SECONDS = 5.0
+_LAST_TRIES_SECONDS = 3.0
 _STOP_SECONDS = 10.0
 #: Between two steps of upkeep, and until the next look when there was nothing to do.
 _TIDY_SECONDS, _TIDY_AGAIN_SECONDS = 0.02, 3600.0
@@ -141,10 +142,18 @@ class Ledger:
             self._look_around()
         self._loader.join(_PRICES_SECONDS)
         self._price(WAITING_LIMIT)
-        self._write()
+        self._write_last()
         if self._waiting:
             self._on_problem("ledger.rows_lost", f"{self._path}: {len(self._waiting)} rows could not be written before the end")
         self._store.close()
+
+    def _write_last(self) -> None:
+        """Whoever locks the file gets some seconds to let go of it."""
+        deadline = time.monotonic() + _LAST_TRIES_SECONDS
+        self._write()
+        while self._waiting and time.monotonic() < deadline:
+            time.sleep(_FIRST_RETRY_SECONDS)
+            self._write()
 
     def _receive(self) -> None:
         """Wait until there is something to do, then take what the queue holds."""

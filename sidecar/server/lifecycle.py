@@ -26,6 +26,7 @@ from sidecar.daemon import client
 from sidecar.daemon.state import Lock, held
 from sidecar.errors import SidecarError
 from sidecar.ledger.ids import Ids
+from sidecar.ledger.schema import check_version
 from sidecar.ledger.writer import Ledger
 from sidecar.observe import logs
 from sidecar.places import make_private
@@ -62,6 +63,7 @@ def serve(
     """
     try:
         settings = load(places)
+        check_version(places.ledger)  # before the sidecar that runs here lets go
         lock = _take_over(places) if replace else Lock(places.lock_file)
         if not replace and not lock.acquire():
             raise SidecarError("a sidecar is already running here", "see: sidecar status")

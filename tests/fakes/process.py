@@ -67,6 +67,7 @@ class Daemon:
                 process.stdin.write(json.dumps(self.environ).encode())
             said = json.loads(process.stdout.readline() or b"{}")
         if "port" not in said:
+            process.wait(PATIENCE_SECONDS)
             raise DidNotStart(said)
         self.port = said["port"]
         self.given = self.minted()
