@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from urllib.request import pathname2url
+from urllib.parse import quote
 
+from sidecar.ledger import quarters
 from sidecar.ledger.hours import BOTH
 from sidecar.ledger.schema import HOURS_COLUMNS, migrate
 
@@ -19,13 +20,16 @@ def connect(path: str) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     if not _has(connection, "hours"):  # an earlier version's, until its daemon is restarted
         connection.execute(f"CREATE TEMP TABLE hours ({HOURS_COLUMNS})")
+    if not _has(connection, "quarters"):
+        quarters.imitate(connection)
     connection.execute(f"CREATE TEMP VIEW used AS {BOTH}")
     return connection
 
 
 def _ledger(path: str) -> sqlite3.Connection:
     if os.path.exists(path):
-        connection = sqlite3.connect(f"file:{pathname2url(os.path.abspath(path))}?mode=ro", uri=True, isolation_level=None)
+        address = "/" + os.path.abspath(path).replace(os.sep, "/").lstrip("/")  # with a slash before the drive letter, if there is one
+        connection = sqlite3.connect(f"file://{quote(address)}?mode=ro", uri=True, isolation_level=None)
         if _has(connection, "requests"):
             return connection
         connection.close()

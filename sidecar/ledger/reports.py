@@ -12,17 +12,21 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypedDict
 
 from sidecar.errors import SidecarError
+from sidecar.ledger.clock import moment
+from sidecar.ledger.quarters import NUMBERS
 from sidecar.ledger.reader import connect
-from sidecar.ledger.row import moment
+from sidecar.ledger.sums import question
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-#: What `--by` can say, as SQL over a row; a tag counts in every row that carries it.
+    Row = Mapping[str, object]
+
+#: What `--by` can say, as SQL over the columns of `quarters`; a tag counts in every row that carries it.
 KEYS = {
     "session": "session",
-    "model": "coalesce(model_served, model_sent, model_requested)",
+    "model": "model",
     "gateway": "gateway",
     "tag": "tag.value",
     "agent": "agent",
@@ -30,23 +34,11 @@ KEYS = {
     "repo": "repo",
     "branch": "branch",
     "client": "client",
-    "day": "strftime('%Y-%m-%d', started_at, 'localtime')",
-    "hour": "strftime('%Y-%m-%dT%H:00', started_at, 'localtime')",
+    "day": "strftime('%Y-%m-%d', first, 'localtime')",
+    "hour": "strftime('%Y-%m-%dT%H:00', first, 'localtime')",
 }
-
-_SUMS = """
-    coalesce(sum(requests), 0) AS requests,
-    sum(input_tokens) AS input_tokens,
-    sum(output_tokens) AS output_tokens,
-    sum(cache_read_tokens) AS cache_read_tokens,
-    sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
-    sum(cost_nanousd) / 1e9 AS cost_usd,
-    coalesce(sum(requests - priced_requests), 0) AS unpriced_requests,
-    coalesce(sum(requests) FILTER (WHERE outcome NOT IN ('complete', 'client_cancelled')), 0) AS errors,
-    min(first) AS first,
-    max(last) AS last
-"""
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+_INPUT_SIDE = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
 
 class Report(TypedDict):
@@ -55,8 +47,8 @@ class Report(TypedDict):
     by: str
     since: str | None
     until: str | None
-    rows: list[Mapping[str, object]]
-    total: Mapping[str, object]
+    rows: list[Row]
+    total: Row
 
 
 def report(
@@ -71,40 +63,69 @@ def report(
 
     With `by` "request" the rows are the ledger's own, of every kind, oldest first.  No ledger is an empty one.
     """
-    period = {name: moment(when.timestamp()) if when else None for name, when in (("since", since), ("until", until))}
-    given = {**period, "session": session, "gateway": gateway}
-    where = " AND ".join(
-        ["1"]
-        + [
-            test
-            for name, test in {
-                "since": "started_at >= :since",
-                "until": "started_at < :until",
-                "session": "session = :session",
-                "gateway": "gateway = :gateway",
-            }.items()
-            if given[name] is not None
-        ]
-    )
-    inference = f"{where} AND kind = 'inference'"
-    if by == "request":
-        query = f"SELECT * FROM requests WHERE {where} ORDER BY started_at, id"  # noqa: S608 -- made of this module's own text
-    else:
-        tags = "LEFT JOIN json_each(tags) AS tag" if by == "tag" else ""
-        query = f"SELECT {KEYS[by]} AS key, {_SUMS} FROM used {tags} WHERE {inference} GROUP BY 1 ORDER BY first, key"  # noqa: S608 -- see above
+    begin, end = (when.timestamp() if when else None for when in (since, until))
+    only = {name: value for name, value in (("session", session), ("gateway", gateway)) if value is not None}
     try:
         with closing(connect(path)) as connection:
-            rows: list[Mapping[str, object]] = [_readable(row) for row in connection.execute(query, given)]
-            total = dict(connection.execute(f"SELECT {_SUMS} FROM used WHERE {inference}", given).fetchone())  # noqa: S608 -- see above
+
+            def grouped(key: str) -> list[Row]:
+                return [dict(row) for row in connection.execute(*question(key, begin, end, only))]
+
+            if by == "request":
+                rows, sums = _requests(connection, begin, end, only), grouped("NULL")
+            else:
+                found = grouped(KEYS[by])
+                rows = [{"key": row["key"], **_shown(row)} for row in found]
+                sums = grouped("NULL") if by == "tag" else found  # a request with two tags is in the total once
     except sqlite3.Error as error:
         raise SidecarError(f"the ledger {path} cannot be read: {error}", "see: sidecar doctor") from error
-    return Report(by=by, since=period["since"], until=period["until"], rows=rows, total=total)
+    period = [moment(seconds) if seconds is not None else None for seconds in (begin, end)]
+    return Report(by=by, since=period[0], until=period[1], rows=rows, total=_shown(_added(sums)))
 
 
-def _readable(row: sqlite3.Row) -> dict[str, object]:
+def _requests(connection: sqlite3.Connection, since: float | None, until: float | None, only: Mapping[str, str]) -> list[Row]:
+    given = {f"{name} = ?": value for name, value in only.items()}
+    given |= {f"started_at {sign} ?": moment(when) for sign, when in ((">=", since), ("<", until)) if when is not None}
+    query = f"SELECT * FROM requests WHERE {' AND '.join(('1', *given))} ORDER BY started_at, id"  # noqa: S608 -- this module's own text
+    return [_readable(row) for row in connection.execute(query, [*given.values()])]
+
+
+def _added(rows: Iterable[Row]) -> Row:
+    """The sums of sums."""
+    rows = list(rows)
+    known = {name: [value for row in rows if isinstance(value := row[name], int)] for name in NUMBERS}
+    ends = [(str(row["first"]), str(row["last"])) for row in rows]
+    return {name: sum(values) if values else None for name, values in known.items()} | {
+        "first": min((first for first, _ in ends), default=None),
+        "last": max((last for _, last in ends), default=None),
+    }
+
+
+def _shown(sums: Row) -> Row:
+    """As a report's row has it.  Shares are of 1; speed counts the waiting too; the first byte's time is the mean."""
+    number = {name: value if isinstance(value := sums[name], int) else None for name in NUMBERS}
+    requests = number["requests"] or 0
+    read_or_not = [tokens for name in _INPUT_SIDE if (tokens := number[name]) is not None]
+    return {
+        "requests": requests,
+        **{name: number[name] for name in _TOKENS},
+        "cost_usd": _per(number["cost_nanousd"], 1e9),
+        "unpriced_requests": requests - (number["priced_requests"] or 0),
+        "errors": number["errors"] or 0,
+        "first": sums["first"],
+        "last": sums["last"],
+        "cache_share": _per(number["cache_read_tokens"], sum(read_or_not)),
+        "tokens_per_second": _per(number["timed_tokens"], (number["timed_us"] or 0) / 1e6),
+        "first_byte_ms": _per(number["first_byte_us"], (number["first_bytes"] or 0) * 1e3),
+        "error_share": _per(number["errors"], requests),
+    }
+
+
+def _per(value: int | None, unit: float) -> float | None:
+    return value / unit if value is not None and unit else None
+
+
+def _readable(row: sqlite3.Row) -> Row:
     """What SQLite has no type for."""
-    values: dict[str, object] = dict(row)
-    if "tags" in values:
-        values["tags"] = json.loads(row["tags"])
-        values["stream"] = None if row["stream"] is None else bool(row["stream"])
-    return values
+    stream = row["stream"]
+    return {**dict(row), "tags": json.loads(row["tags"]), "stream": None if stream is None else bool(stream)}

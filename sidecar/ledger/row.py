@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from sidecar.ledger.clock import moment
 from sidecar.ledger.outcome import outcome
 
 if TYPE_CHECKING:
     from sidecar.ledger.entry import Closing, Opening
 
+__all__ = ["Row", "closed", "moment", "opened"]
+
 Row: TypeAlias = dict[str, str | int | float | None]
-
-
-def moment(seconds: float) -> str:
-    """Seconds since the epoch as the ledger writes times: `2026-11-21T01:57:06.123Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def opened(opening: Opening) -> Row:

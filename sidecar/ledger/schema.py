@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.request import pathname2url
 
 from sidecar.errors import SidecarError
+from sidecar.ledger import quarters as sums
 from sidecar.places import make_private
 
 if TYPE_CHECKING:
@@ -171,6 +172,11 @@ def hours(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX hours_by_session ON hours (session, started_at)")
 
 
+def quarters(connection: sqlite3.Connection) -> None:
+    """The sums of the rows that there are, for reports."""
+    sums.create(connection)
+
+
 #: `started_at` is the hour's beginning, `first` and `last` the first and last start in it; a sum of nothing but unknowns is NULL.
 #: `priced_requests` have a cost, `timed_requests` a `first_byte_ms`.
 HOURS_COLUMNS = """
@@ -214,4 +220,4 @@ HOURS_COLUMNS = """
     duration_ms REAL
 """
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (requests, hours)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (requests, hours, quarters)

@@ -77,6 +77,10 @@ def test_a_session_adds_up_what_is_known(path):
         "errors": 0,
         "first": "2026-11-21T09:30:00.250Z",
         "last": "2026-11-21T10:30:00.250Z",
+        "cache_share": None,
+        "tokens_per_second": 3.5,
+        "first_byte_ms": 310.5,
+        "error_share": 0.0,
     }
     assert {name: found["total"][name] for name in ("requests", "input_tokens", "errors", "unpriced_requests", "cost_usd")} == {
         "requests": 6,

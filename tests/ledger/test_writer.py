@@ -403,7 +403,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(path, monkeypatch):
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, halfway))
     with pytest.raises(sqlite3.OperationalError):
         schema.connect(path)
-    assert [row["name"] for row in rows(path, "SELECT name FROM migrations ORDER BY rowid")] == ["requests", "hours"]
+    assert [row["name"] for row in rows(path, "SELECT name FROM migrations ORDER BY rowid")] == ["requests", "hours", "quarters"]
     assert rows(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
 
 

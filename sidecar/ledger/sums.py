@@ -1,0 +1,69 @@
+"""A report's question, as SQL: whole quarters from their sums, what is left at the two ends of the period row by row.
+
+Of a quarter that is cut by the period only rows that are still kept can be counted; hours that have taken the place of old rows
+belong to the period that their beginning lies in.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from sidecar.ledger.clock import moment
+from sidecar.ledger.quarters import COLUMNS, NUMBERS, OF_HOURS, SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Span = tuple[float | None, float | None]
+
+_COLUMNS = ", ".join(COLUMNS)
+_SUMS = ", ".join(f"sum({name}) AS {name}" for name in NUMBERS)
+
+
+def question(key: str, since: float | None, until: float | None, only: Mapping[str, str]) -> tuple[str, Sequence[object]]:
+    """SQL and its values: the sums of requests from `since` up to, not including, `until` (epoch seconds), grouped by the SQL `key`.
+
+    `only`: columns and the one value wanted.  A `key` that speaks of `tag` counts a request once for each of its tags.
+    """
+    whole, edges = quarters_within(since, until)
+    arms = [
+        _arm(_COLUMNS, "quarters", "quarter", whole, only),
+        # The plus keeps SQLite from reading a whole year by its start: open rows have an index of their own.
+        _arm(_COLUMNS, "counted", "+started_at", (_text(since), _text(until)), only, "finished_at IS NULL"),
+        _arm(OF_HOURS, "hours", "started_at", (_text(since), _text(until)), only, "kind = 'inference'"),
+        *(_arm(_COLUMNS, "counted", "started_at", (_text(begin), _text(end)), only, "finished_at IS NOT NULL") for begin, end in edges),
+    ]
+    tags = "LEFT JOIN json_each(tags) AS tag" if "tag." in key else ""
+    used = " UNION ALL ".join(sql for sql, _ in arms)
+    return (
+        f"SELECT {key} AS key, {_SUMS}, min(first) AS first, max(last) AS last FROM ({used}) {tags} GROUP BY 1 ORDER BY first, key",  # noqa: S608 -- names of this package's own
+        [value for _, values in arms for value in values],
+    )
+
+
+def quarters_within(since: float | None, until: float | None) -> tuple[tuple[int | None, int | None], list[Span]]:
+    """The whole quarters of a period, from the first up to, not including, the last; and the pieces of quarters at its ends."""
+    first = None if since is None else math.ceil(since / SECONDS)
+    end = None if until is None else math.floor(until / SECONDS)
+    if first is not None and end is not None and first > end:
+        return (first, first), [(since, until)]
+    pieces: list[Span] = []
+    if first is not None and since is not None and since < first * SECONDS:
+        pieces.append((since, first * SECONDS))
+    if end is not None and until is not None and end * SECONDS < until:
+        pieces.append((end * SECONDS, until))
+    return (first, end), pieces
+
+
+def _arm(
+    columns: str, table: str, clock: str, span: tuple[object, object], only: Mapping[str, str], *more: str
+) -> tuple[str, list[object]]:
+    tests = {f"{clock} >= ?": span[0], f"{clock} < ?": span[1]} | {f"{name} = ?": value for name, value in only.items()}
+    given = {test: value for test, value in tests.items() if value is not None}
+    where = " AND ".join(("1", *more, *given))
+    return f"SELECT {columns} FROM {table} WHERE {where}", [*given.values()]  # noqa: S608 -- see above
+
+
+def _text(seconds: float | None) -> str | None:
+    return None if seconds is None else moment(seconds)

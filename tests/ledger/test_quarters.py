@@ -1,0 +1,188 @@
+"""The sums of `quarters` say what a plain query over the rows would say, whatever has been done to the rows."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from contextlib import closing as at_end_close
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sidecar.ledger import hours, schema
+from sidecar.ledger.clock import moment
+from sidecar.ledger.reports import KEYS, report
+from sidecar.ledger.sums import quarters_within
+
+#: 2026-10-24T20:00:00Z: in Berlin the clock goes back five hours later.
+BEGIN = 1792872000
+SPAN = 12 * 3600
+LATER = "2030"
+
+PLAIN = """
+    SELECT {key} AS key, count(*) AS requests, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+        sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(cost_nanousd) / 1e9 AS cost_usd,
+        count(*) - count(cost_nanousd) AS unpriced_requests,
+        count(CASE WHEN outcome NOT IN ('complete', 'client_cancelled') THEN 1 END) AS errors,
+        min(started_at) AS first, max(started_at) AS last
+    FROM requests {tags} WHERE kind = 'inference' AND started_at >= ? AND started_at < ? {only}
+    GROUP BY 1 ORDER BY first, key
+"""
+PLAIN_KEYS = KEYS | {
+    "model": "coalesce(model_served, model_sent, model_requested)",
+    "day": "strftime('%Y-%m-%d', started_at, 'localtime')",
+    "hour": "strftime('%Y-%m-%dT%H:00', started_at, 'localtime')",
+}
+
+
+def plain(path: str, by: str, since: float, until: float, only: str = "") -> list[dict[str, object]]:
+    tags = "LEFT JOIN json_each(tags) AS tag" if by == "tag" else ""
+    with at_end_close(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        query = PLAIN.format(key=PLAIN_KEYS[by], tags=tags, only=only)
+        return [dict(row) for row in connection.execute(query, (moment(since), moment(until)))]
+
+
+def reported(path: str, by: str, since: float, until: float, **only: str) -> list[dict[str, object]]:
+    found = report(path, by, datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC), **only)
+    return [
+        {name: value for name, value in row.items() if not name.endswith(("_share", "_per_second", "_byte_ms"))} for row in found["rows"]
+    ]
+
+
+def maybe(dice: random.Random, *values: object) -> object:
+    return dice.choice((None, *values))
+
+
+def begun(dice: random.Random, number: int) -> dict[str, object]:
+    return {
+        "id": f"{number:08}",
+        "instance": "one",
+        "started_at": moment(BEGIN + dice.randrange(SPAN * 1000) / 1000),
+        "kind": dice.choice(("inference",) * 5 + ("count",)),
+        "session": dice.choice(("s1", "s2", "0")),
+        "agent": maybe(dice, "a1", "0", ""),
+        "gateway": dice.choice(("vercel", "edgee")),
+        "tags": dice.choice(("[]", '["a"]', '["a", "b"]')),
+        "branch": maybe(dice, "main", ""),
+        "method": "POST",
+        "path": "/v1/messages",
+        "billing": dice.choice(("metered", "subscription")),
+        "model_sent": maybe(dice, "sent"),
+    }
+
+
+def ended(dice: random.Random) -> dict[str, object]:
+    known = dice.random() < 0.8
+    return {
+        "finished_at": moment(BEGIN + SPAN),
+        "model_served": maybe(dice, "sent", "served"),
+        "outcome": dice.choice(("complete", "complete", "client_cancelled", "upstream_error", "lost")),
+        "usage_source": "final" if known else "none",
+        "input_tokens": dice.randrange(9) if known else None,
+        "output_tokens": dice.randrange(9) if known else None,
+        "cache_read_tokens": maybe(dice, 0, 5000),
+        "cost_nanousd": maybe(dice, 0, 1, 10**9),
+        "reported_cost_usd": maybe(dice, 0.1, 0.25),
+        "first_byte_ms": maybe(dice, 0.1, 310.7),
+        "duration_ms": dice.randrange(9999) / 10,
+    }
+
+
+def put(connection: sqlite3.Connection, row: dict[str, object]) -> None:
+    """As the writer does: inserted, or replaced where the id is known."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in row)
+    marks = ", ".join("?" * len(row))
+    query = f"INSERT INTO requests ({', '.join(row)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {changes}"
+    connection.execute(query, tuple(row.values()))
+
+
+def lived(path: str, dice: random.Random) -> None:
+    """A ledger after a life of 600 rows: opened, ended, opened and ended at once, priced again, overwritten, deleted, left open."""
+    with at_end_close(schema.connect(path)) as connection:
+        connection.execute("BEGIN")
+        for number in range(600):
+            row = begun(dice, number)
+            if dice.random() < 0.7:
+                put(connection, row)
+            for _ in range(dice.choice((0, 1, 1, 2, 3))):
+                put(connection, row | ended(dice))
+            if dice.random() < 0.1:
+                connection.execute("DELETE FROM requests WHERE id = ?", (f"{dice.randrange(number + 1):08}",))
+        connection.execute("UPDATE requests SET cost_nanousd = NULL WHERE session = 's1' AND model_served = 'served'")
+        connection.execute("COMMIT")
+
+
+@pytest.fixture(params=["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+def zone(request, monkeypatch):
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_report_of_any_period_equals_the_plain_query(tmp_path, zone, seed):
+    dice = random.Random(seed)
+    path = str(tmp_path / "ledger.db")
+    lived(path, dice)
+    for by in KEYS:
+        for _ in range(4):
+            since, until = sorted(BEGIN + dice.choice((dice.randrange(SPAN), dice.randrange(50) * 900, dice.random() * SPAN)) for _ in "ab")
+            assert reported(path, by, since, until) == plain(path, by, since, until), (by, since, until)
+        assert reported(path, by, BEGIN, BEGIN + SPAN, session="0") == plain(path, by, BEGIN, BEGIN + SPAN, "AND session = '0'")
+        assert reported(path, by, BEGIN, BEGIN + SPAN, gateway="edgee") == plain(path, by, BEGIN, BEGIN + SPAN, "AND gateway = 'edgee'")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sums_kept_are_those_that_filling_the_table_anew_would_give(tmp_path, seed):
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(seed))
+    with at_end_close(schema.connect(path)) as connection:
+        kept = connection.execute("SELECT * FROM quarters").fetchall()
+        connection.executescript("DROP VIEW counted; DROP TABLE quarters; DELETE FROM migrations WHERE name = 'quarters'")
+        for name in ("row_in", "row_out", "row_changes", "row_changed"):
+            connection.execute(f"DROP TRIGGER IF EXISTS quarters_{name}")
+        schema.migrate(connection, path)
+        assert sorted(kept, key=repr) == sorted(connection.execute("SELECT * FROM quarters").fetchall(), key=repr)
+
+
+def test_rows_that_become_hours_leave_the_sums_and_no_report_changes(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(1))
+    before = {by: report(path, by) for by in KEYS}
+    with at_end_close(schema.connect(path)) as connection:
+        while hours.roll_up(connection, moment(BEGIN + SPAN / 2), LATER):
+            pass
+        assert connection.execute("SELECT min(quarter) * 900 FROM quarters").fetchone()[0] >= BEGIN + SPAN / 2
+    assert {by: report(path, by) for by in KEYS} == before
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "whole", "pieces"),
+    [
+        (None, None, (None, None), []),
+        (900, None, (1, None), []),
+        (901, None, (2, None), [(901, 1800)]),
+        (None, 1801, (None, 2), [(1800, 1801)]),
+        (901, 2701, (2, 3), [(901, 1800), (2700, 2701)]),
+        (901, 1799, (2, 2), [(901, 1799)]),
+        (901, 1800, (2, 2), [(901, 1800)]),
+    ],
+)
+def test_a_period_is_whole_quarters_and_the_pieces_at_its_ends(since, until, whole, pieces):
+    assert quarters_within(since, until) == (whole, pieces)
+
+
+def test_a_report_of_today_reads_no_row_but_open_ones(tmp_path):
+    """A million rows must not be looked at for a sum that is there."""
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(2))
+    with at_end_close(schema.connect(path)) as connection:
+        connection.execute("DROP TRIGGER quarters_row_out")
+        connection.execute("DELETE FROM requests WHERE finished_at IS NOT NULL")
+    since = datetime.fromtimestamp(BEGIN, UTC)
+    assert report(path, since=since, until=since + timedelta(seconds=SPAN))["total"]["requests"] > 300
