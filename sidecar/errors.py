@@ -62,6 +62,7 @@ ANSWERS: dict[str, tuple[int, str, bool | None]] = {
     "bad_request": (400, "invalid_request_error", False),
     "forbidden_path": (400, "invalid_request_error", False),
     "not_found": (404, "not_found_error", False),
+    "over_budget": (400, "billing_error", False),
     "request_too_large": (413, "request_too_large", False),
     "unreachable": (502, "api_error", None),
     "upstream_closed": (502, "api_error", None),
@@ -75,13 +76,17 @@ ANSWERS: dict[str, tuple[int, str, bool | None]] = {
 
 
 class Refusal(SidecarError):
-    """What the sidecar itself refuses or cannot do.  `code` is one of `ANSWERS`; the reply carries it as `x-sidecar-error`."""
+    """What the sidecar itself refuses or cannot do.  `code` is one of `ANSWERS`; the reply carries it as `x-sidecar-error`.
 
-    def __init__(self, code: str, message: str, hint: str = "", *, retry: bool | None = None) -> None:
+    `retry` and `status` where the case asks for others than the code's own.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "", *, retry: bool | None = None, status: int | None = None) -> None:
         super().__init__(message, hint)
         self.code = code
-        self.status, self.type, default = ANSWERS[code]
-        self.retry = default if retry is None else retry
+        usual_status, self.type, usual_retry = ANSWERS[code]
+        self.status = usual_status if status is None else status
+        self.retry = usual_retry if retry is None else retry
 
 
 class NoCredential(Refusal):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sidecar.budgets.budget import Per, Unit
+from sidecar.budgets.budget import THRESHOLDS, Per, Unit, percent
 
 if TYPE_CHECKING:
-    from sidecar.budgets.budget import Budget, Spent
+    from sidecar.budgets.budget import Account, Budget, Spent
 
 _NOW = {Per.DAY: "today", Per.WEEK: "this week", Per.MONTH: "this month", Per.SESSION: "in this session"}
 _UNITS = ((10**6, "M"), (10**3, "k"))
@@ -25,6 +26,29 @@ def left(budget: Budget, spent: Spent) -> str:
     limit = budget.limit
     rest = amount(max(limit.amount - spent.of(limit), 0), limit.unit).removesuffix(" tokens")
     return f"{rest} of {amount(limit.amount, limit.unit)} left {_NOW[budget.per]}"
+
+
+def told(account: Account, spent: Spent) -> dict[str, object]:
+    """As `status --json` has it.  `state` is ok, near (from the first threshold on) or spent; `until` is UTC, None for a session."""
+    budget, limit = account.budget, account.budget.limit
+    share = percent(limit, spent)
+    by_unit: dict[str, object] = (
+        {"limit_tokens": limit.amount, "spent_tokens": spent.tokens}
+        if limit.unit is Unit.TOKENS
+        else {"limit_usd": limit.amount / 1e9, "spent_usd": spent.nanousd / 1e9, "unpriced_requests": spent.unpriced}
+    )
+    return {
+        "budget": named(budget),
+        "per": budget.per.value,
+        "gateway": budget.gateway,
+        "tag": budget.tag,
+        "session": account.session,
+        "until": None if account.session is not None else datetime.fromtimestamp(account.until, UTC).isoformat().replace("+00:00", "Z"),
+        **by_unit,
+        "percent": share,
+        "state": "spent" if share >= 100 else "near" if share >= THRESHOLDS[0] else "ok",
+        "left": left(budget, spent),
+    }
 
 
 def amount(value: int, unit: Unit) -> str:

@@ -86,9 +86,23 @@ def status(args: Namespace) -> int:
     print(f"configuration: {state['config'] or 'none, the defaults hold'}")
     if state["config_error"]:
         print(f"  it cannot be used, the last good one is in force: {state['config_error']}")
+    budgets = report.get("budgets")  # a daemon of an earlier version knows of none
+    for budget in budgets if isinstance(budgets, list) else ():
+        if budget["session"] is None or budget["state"] != "ok":
+            print(_budget_line(budget))
     for mismatch in mismatches(state, args.places):
         print(f"  {mismatch}: sidecar restart")
     return 0
+
+
+def _budget_line(told: Mapping[str, object]) -> str:
+    """`told` as `sidecar.budgets.words.told` has it."""
+    from sidecar.cli.tables import plain  # noqa: PLC0415 - a session's name comes from the wire; rich takes its time
+
+    state = {"ok": "", "near": "nearly spent, ", "spent": "spent, "}[str(told["state"])]
+    session = f" (session {told['session']})" if told["session"] is not None else ""
+    unpriced = f", {told['unpriced_requests']} requests of unknown cost not counted" if told.get("unpriced_requests") else ""
+    return plain(f"budget {told['budget']}{session}: {state}{told['left']} ({told['percent']} % spent{unpriced})")
 
 
 def _serving_line(state: State) -> str:

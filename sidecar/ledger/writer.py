@@ -56,8 +56,8 @@ class _Signal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Keep:
-    seconds: float | None
+class _NewSettings:
+    keep_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Question:
     answer: Future[Spent | None]
 
 
-_Job: TypeAlias = Opening | Closing | _Keep | _Question | _Signal
+_Job: TypeAlias = Opening | Closing | _NewSettings | _Question | _Signal
 
 
 class Ledger:
@@ -116,9 +116,9 @@ class Ledger:
     def close(self, closing: Closing) -> None:
         self._queue.put(closing)
 
-    def keep(self, seconds: float | None) -> None:
-        """Sum up, whenever there is nothing else to do, rows older than this; None: keep them all."""
-        self._queue.put(_Keep(seconds))
+    def configure(self, keep_seconds: float | None) -> None:
+        """Sum up rows older than this whenever there is nothing else to do (None: keep them all), and begin `spending` anew."""
+        self._queue.put(_NewSettings(keep_seconds))
 
     def balance(self, account: Account) -> Future[Spent | None]:
         """What has been spent of it, which `spending` knows from then on; None while the ledger cannot be read."""
@@ -182,8 +182,9 @@ class Ledger:
                 if opening.kind is Kind.INFERENCE:
                     self.spending.add(_use(opening), _tokens(job.reading.usage))
                     self._unpriced.append((opening, job))
-            case _Keep(seconds):
-                self._keep_seconds, self._tidy_at = seconds, 0.0
+            case _NewSettings(keep_seconds):
+                self._keep_seconds, self._tidy_at = keep_seconds, 0.0
+                self.spending.forget()  # of budgets that are gone nobody must hear any more
             case _Question(account, answer):
                 if answer.set_running_or_notify_cancel():
                     answer.set_result(self._balance(account))

@@ -17,6 +17,7 @@ from sidecar.gateways.gateway import Secret
 from sidecar.gateways.headers import outgoing
 from sidecar.gateways.route import route
 from sidecar.ledger.entry import Ending
+from sidecar.proxy.budgets import check_budgets
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import break_off, relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
@@ -67,8 +68,9 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
 
     caller = identify(bearer, request.raw_headers, seen.user_id)
     there = route(settings, caller, request.method, target, request.raw_headers, body, seen)
-    key, secrets = await _secrets(there.gateway, parts.vault)
     tags = union(settings.tags, there.gateway.tags, caller.tags)
+    await check_budgets(settings, caller, there, tags, parts.ledger)
+    key, secrets = await _secrets(there.gateway, parts.vault)
     fields = outgoing(
         for_the_gateway(request.raw_headers),
         there.gateway,

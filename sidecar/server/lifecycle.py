@@ -19,6 +19,8 @@ import structlog
 from aiohttp import web
 
 from sidecar import __version__
+from sidecar.budgets.spending import Spending
+from sidecar.budgets.words import amount, named
 from sidecar.config.live import LiveSettings
 from sidecar.config.load import load
 from sidecar.credentials.vault import Variables, Vault
@@ -30,6 +32,7 @@ from sidecar.ledger.schema import check_version
 from sidecar.ledger.writer import Ledger
 from sidecar.observe import logs
 from sidecar.places import make_private
+from sidecar.proxy.budgets import standing
 from sidecar.proxy.exchange import Parts
 from sidecar.proxy.upstream import Upstream
 from sidecar.server.app import App
@@ -41,6 +44,7 @@ from sidecar.sessions.passkey import PassKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sidecar.budgets.budget import Account, Spent
     from sidecar.config.settings import Settings
     from sidecar.places import Places
 
@@ -115,14 +119,16 @@ class Life:
         sock, notice = listen(settings, self._places.state_file)
         host, port = sock.getsockname()[:2]
         upstream = Upstream(self._variables.get)
-        ledger = Ledger(self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text))
+        ledger = Ledger(self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text), Spending(_near))
         parts = Parts(self._instance, self._live, self._vault, upstream, ledger, Ids())
         publisher = Publisher(self._places, self._live, self._instance, host, port)
         pass_key = PassKey(self._places.pass_key)
         app = App(Own(self._places, parts, pass_key, self._variables, publisher, self.stop))
         await self._live.refresh()
-        self._live.on_change.append(lambda: self._changed(publisher))
+        self._live.on_change.append(lambda: self._changed(publisher, ledger))
         ledger.start(alive=_draining(self._places.state_dir))
+        ledger.configure(self._live.current.ledger_keep_seconds)
+        await standing(self._live.current.budgets, ledger)  # the first request need not wait for the sums
         self._listen_to_signals()
 
         runner = app.runner()
@@ -166,13 +172,14 @@ class Life:
         if runner.server is not None:
             runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
 
-    def _changed(self, publisher: Publisher) -> None:
+    def _changed(self, publisher: Publisher, ledger: Ledger) -> None:
         settings, error = self._live.current, self._live.error
         if error is not None:
             log.error("config.rejected", problem=error)
         else:
             self._log_at(settings.log_level)
             log.info("config.reloaded", path=settings.path, gateway=settings.gateway)
+        ledger.configure(settings.ledger_keep_seconds)
         self._vault.forget()
         publisher.keys_unknown()
 
@@ -202,6 +209,17 @@ class Life:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(told))
             else:
                 loop.add_signal_handler(number, told)
+
+
+def _near(account: Account, spent: Spent, threshold: int) -> None:
+    unit = account.budget.limit.unit
+    log.warning(
+        "budget.near",
+        budget=named(account.budget),
+        percent=threshold,
+        spent=amount(spent.of(account.budget.limit), unit),
+        session=account.session,
+    )
 
 
 def _take_over(places: Places) -> Lock:

@@ -11,8 +11,10 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from sidecar import __version__
+from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
 from sidecar.ledger.reports import report
+from sidecar.proxy.budgets import standing
 from sidecar.proxy.replies import answer
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
@@ -78,7 +80,8 @@ class Own:
 
     async def _status(self, request: web.Request, settings: Settings, _given: dict[str, str]) -> web.Response:
         self._for_the_owner(request)
-        return answer(self.publisher.status(settings, len(self.parts.live)))
+        budgets = [told(account, spent) for account, spent in await standing(settings.budgets, self.parts.ledger)]
+        return answer(self.publisher.status(settings, len(self.parts.live)) | {"budgets": budgets})
 
     async def _usage(self, request: web.Request, _settings: Settings, given: dict[str, str]) -> web.Response:
         bearer = admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
