@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.config.load import load
+from sidecar.config.load import load, parsed, read
 from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,13 +66,17 @@ class LiveSettings:
 
         Some editors empty a file before they write it, so for a moment every file may look so.
         """
-        if self.current.path:
-            file = Path(self.current.path)
-            if not file.exists():
-                raise ConfigError((f"{file.name}: the file is gone",))
-            if self.current.configured and not file.stat().st_size:
-                raise ConfigError((f"{file.name}: the file is empty",), "for the defaults: sidecar restart")
-        return load(self._places)
+        path = self.current.path
+        if path is None:
+            return load(self._places)
+        name = Path(path).name
+        try:
+            text = read(path)
+        except FileNotFoundError:
+            raise ConfigError((f"{name}: the file is gone",)) from None
+        if self.current.configured and not text:
+            raise ConfigError((f"{name}: the file is empty",), "for the defaults: sidecar restart")
+        return parsed(text, path)
 
 
 def _look(path: str) -> _Seen:
