@@ -46,6 +46,10 @@ _SHAPE = re.compile(
     re.IGNORECASE,
 )
 
+#: In lower case, one of these is in all that `_SHAPE` finds.
+_SHAPE_SIGNS = ("sidecar-pass-", "sk-ant-", "bearer", "basic", "://")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
 
 def printable(text: str) -> str:
     """`text` on one line, without anything that moves a cursor, colours a terminal or reorders what is read."""
@@ -84,7 +88,26 @@ class Redactor:
         return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
 
     def event(self, event: Mapping[str, object]) -> dict[str, object]:
+        if self._is_clean(event):
+            return dict(event)
         return {self.text(name): self._field(name, value, DEPTH_LIMIT) for name, value in event.items()}
+
+    def _is_clean(self, event: Mapping[str, object]) -> bool:
+        """Whether nothing has to be taken out: one search through all of it, as nearly every event needs no other (5 against 130 µs)."""
+        if any(is_secret_name(name) or type(value) not in _PLAIN for name, value in event.items()):
+            return False
+        parts = [*event, *map(str, event.values())]
+        text = "\n".join(parts)
+        if (
+            len(text) > TEXT_LIMIT
+            or text.count("\n") >= len(parts)
+            or "%" in text
+            or not text.isascii()
+            or not text.replace("\n", "").isprintable()
+        ):
+            return False
+        folded = text.lower()
+        return not any(sign in folded for sign in _SHAPE_SIGNS) and not any(form in text for form in self._literal)
 
     def _field(self, name: object, value: object, depth: int) -> object:
         if isinstance(name, str) and is_secret_name(name) and not isinstance(value, bool | None):

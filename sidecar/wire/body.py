@@ -81,7 +81,7 @@ def _walk_fast(body: bytes) -> Iterator[Extent]:
         if index:
             at = _after(body, at, b",")
         key = _STRING.match(body, at)
-        if key is None or json.loads(key[0]) != name:
+        if key is None or (key[0][1:-1] != name.encode() and json.loads(key[0]) != name):
             raise ValueError
         start = _after(body, key.end(), b":")
         end = start + len(raw := bytes(value))
