@@ -21,7 +21,7 @@ from sidecar.errors import Refusal
 from sidecar.wire.fields import is_legal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from sidecar.wire.fields import Field
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 HIGH_WATER = 256 * 1024
 #: A reply's head may be as large as this; nginx and Node stop far below.
 MAX_HEAD = 256 * 1024
-#: Up to here head and body leave in one write.
-ONE_WRITE = 64 * 1024
+#: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
+ONE_WRITE = 256 * 1024
 
 # Gateways in the wild end lines with a bare LF, fold fields, and put a space after a chunk's size; agents reading them directly
 # would accept that, so it is no reason to refuse a reply.  What changes where a message ends stays strict.
@@ -75,22 +75,20 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def start(self, head: bytes, body: bytes | AsyncIterable[bytes] | None, *, chunked: bool, is_head: bool) -> Reply:
-        """Send a request.  Bytes are written now, an iterable by a task that ends with the reply."""
+        """Send a request.  What fits is written now, the rest by a task that ends with the reply."""
         reply = self.exchange = Reply(self, is_head=is_head)
         if body is None:
             self.transport.write(head)
             reply.request_sent()
-        elif isinstance(body, bytes):
-            if len(body) <= ONE_WRITE:
-                self.transport.write(head + body)
-            else:
-                self.transport.write(head)
-                self.transport.write(body)
+        elif isinstance(body, bytes) and len(body) <= ONE_WRITE:
+            self.transport.write(head + body)
             if self._writable is None:
                 reply.request_sent()
         else:
             self.transport.write(head)
-            reply.upload = asyncio.get_running_loop().create_task(self._upload(reply, body, chunked=chunked))
+            # In pieces: TLS takes any amount at once and does not say that it has not gone yet.
+            content = _pieces(body) if isinstance(body, bytes) else body
+            reply.upload = asyncio.get_running_loop().create_task(self._upload(reply, content, chunked=chunked))
         return reply
 
     async def _upload(self, reply: Reply, body: AsyncIterable[bytes], *, chunked: bool) -> None:
@@ -122,6 +120,11 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked: whatever it is, it must not become the next request's reply
         else:
             self.exchange.feed(data)
+
+    def eof_received(self) -> None:
+        """The gateway says no more.  Not left to `connection_lost`: that waits until a gateway has taken the rest of the request."""
+        if self.exchange is not None:
+            self.exchange.ended(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -279,6 +282,8 @@ class Reply:
         if codings not in ([], [b"chunked"]):
             raise _bad_reply("a transfer coding other than chunked")
         has_length = any(name.lower() == b"content-length" for name, _ in self.fields)
+        # httptools 0.9 reads "3 LF LF abc" as a chunk of "abc": between chunks leniency would eat a body's first byte.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=False)
         self.status = status
         self._has_head = True
         self._until_close = not codings and not has_length
@@ -329,6 +334,11 @@ class Reply:
         if self._first_byte_timer is not None:
             self._first_byte_timer.cancel()
             self._first_byte_timer = None
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), ONE_WRITE):
+        yield body[start : start + ONE_WRITE]
 
 
 def _bad_reply(what: str) -> Refusal:
