@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 
 PREFIX = "sidecar-pass-"
 LONGEST = 16 * 1024
@@ -76,17 +77,8 @@ def mint(key: bytes, pass_: Pass) -> str:
 
 def check(key: bytes, text: str, now: float) -> Pass | None:
     """The pass, or None: whatever is wrong with it, the answer is the same and takes the same comparison."""
-    if len(text) > LONGEST or not text.isascii():
-        return None
-    signed, _, signature = text.rpartition(".")
-    # The signature is compared as text, so no second spelling of it is accepted either.
-    if not hmac.compare_digest(_signature(key, signed), signature) or not signed.startswith(PREFIX):
-        return None
-    try:
-        pass_ = _read(signed[len(PREFIX) :])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return pass_ if now < pass_.expires else None
+    pass_ = _signed(key, text)
+    return pass_ if pass_ is not None and now < pass_.expires else None
 
 
 def health_proof(key: bytes, nonce: str) -> str:
@@ -96,7 +88,26 @@ def health_proof(key: bytes, nonce: str) -> str:
 
 def is_label(text: str) -> bool:
     """Whether a session or a tag may be called so: no control character, 256 characters at most."""
-    return len(text) <= LONGEST_LABEL and not any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in text)
+    if len(text) > LONGEST_LABEL:
+        return False
+    if text.isascii():
+        return text.isprintable()
+    return not any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in text)
+
+
+@lru_cache(maxsize=128)
+def _signed(key: bytes, text: str) -> Pass | None:
+    """Remembered, because an agent shows the same pass with every request."""
+    if len(text) > LONGEST or not text.isascii():
+        return None
+    signed, _, signature = text.rpartition(".")
+    # The signature is compared as text, so no second spelling of it is accepted either.
+    if not hmac.compare_digest(_signature(key, signed), signature) or not signed.startswith(PREFIX):
+        return None
+    try:
+        return _read(signed[len(PREFIX) :])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _read(encoded: str) -> Pass:
