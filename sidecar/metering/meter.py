@@ -72,6 +72,10 @@ class Meter:
         except Exception as error:  # noqa: BLE001 -- whatever it is, the client's stream goes on
             self._stop(f"{type(error).__name__} in the meter")
 
+    def so_far(self) -> Reading:
+        """What a stream has said up to now; of a body nothing is known before its end."""
+        return self._reader.reading()
+
     def reading(self) -> Reading:
         """The end of the reply, however it came about.  To be asked once."""
         try:

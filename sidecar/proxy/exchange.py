@@ -48,7 +48,9 @@ log = structlog.get_logger("sidecar.exchange")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an exchange works with; made once, when the server starts.  `live` holds the tasks of the exchanges under way."""
+    """What an exchange works with; made once, when the server starts.  `live` holds the tasks of the exchanges under way, `under_way` the
+    records of those that a gateway is being tried for, oldest first.
+    """
 
     instance: str
     settings: LiveSettings
@@ -57,6 +59,7 @@ class Parts:
     ledger: Ledger
     ids: Ids
     live: set[asyncio.Task[object]] = field(default_factory=set)
+    under_way: dict[str, Record] = field(default_factory=dict)
     user: str = field(default_factory=getpass.getuser)
 
 
@@ -81,6 +84,7 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
     )
 
     record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, caller, there, tags, seen.stream)
+    parts.under_way[record.id] = record
     upload = there.body if there.body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     try:
         async with parts.upstream.open(there.gateway, request.method, there.target, fields, upload, settings.timeouts) as reply:
@@ -105,6 +109,7 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
         record.ending = Ending.CLIENT_GONE if request.transport is None or request.transport.is_closing() else Ending.CUT
         raise
     finally:
+        del parts.under_way[record.id]
         record.close()
 
 

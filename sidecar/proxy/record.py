@@ -48,6 +48,8 @@ class Record:
         tags: tuple[str, ...],
         stream: bool | None,
     ) -> None:
+        now = time.time()
+        self.id = ids.next(int(now * 1000))
         self.progress = Progress()
         self._meter = Meter(there.kind, None, target.path)
         self._echo: Echo | None = None
@@ -58,9 +60,8 @@ class Record:
         self._status: int | None = None
         self._own_error: str | None = None
         self._facts = _NOTHING_SAID
-        now = time.time()
         self._opening = Opening(
-            id=ids.next(int(now * 1000)),
+            id=self.id,
             instance=instance,
             started_at=now,
             kind=there.kind,
@@ -81,7 +82,7 @@ class Record:
             stream=stream,
             billing=there.billing,
             retry_count=caller.retry_count,
-            price_provider=there.gateway.price_provider,
+            terms=there.gateway.terms,
         )
         ledger.open(self._opening)
 
@@ -115,6 +116,28 @@ class Record:
             self.ending = Ending.TIMEOUT
         elif refusal.code == "bad_request":  # the agent's own body broke off under way
             self.ending = Ending.CLIENT_GONE
+
+    def under_way(self) -> dict[str, object]:
+        """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
+        opening, now, first_byte = self._opening, time.monotonic(), self.progress.first_byte_at
+        # Any text in an error may quote a secret.
+        reading = self._meter.so_far() if self._echo is None else Reading()
+        return {
+            "id": opening.id,
+            "session": opening.session,
+            "agent": opening.agent,
+            "gateway": opening.gateway,
+            "model": reading.model or opening.model_sent or opening.model_requested,
+            "client": opening.client,
+            "age_ms": round((now - self._begun) * 1000, 1),
+            "first_byte_ms": None if first_byte is None else round((first_byte - self._begun) * 1000, 1),
+            "bytes_out": self.progress.bytes_out,
+            "input_tokens": reading.usage.input,
+            "output_tokens": reading.usage.output,
+            "cache_read_tokens": reading.usage.cache_read,
+            "cache_write_5m_tokens": reading.usage.cache_write_5m,
+            "cache_write_1h_tokens": reading.usage.cache_write_1h,
+        }
 
     def close(self) -> None:
         now = time.monotonic()

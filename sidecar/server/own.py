@@ -60,6 +60,7 @@ class Own:
             return self._health(given.get("nonce"))
         handlers: dict[tuple[str, str], Callable[[web.Request, Settings, dict[str, str]], Awaitable[web.StreamResponse]]] = {
             ("GET", "status"): self._status,
+            ("GET", "streams"): self._streams,
             ("GET", "usage"): self._usage,
             ("GET", "credential"): self._credential,
             ("POST", "variables"): self._variables,
@@ -82,6 +83,10 @@ class Own:
         self._for_the_owner(request)
         budgets = [told(account, spent) for account, spent in await standing(settings.budgets, self.parts.ledger)]
         return answer(self.publisher.status(settings, len(self.parts.live)) | {"budgets": budgets})
+
+    async def _streams(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:
+        self._for_the_owner(request)
+        return answer({"streams": [record.under_way() for record in self.parts.under_way.values()]})
 
     async def _usage(self, request: web.Request, _settings: Settings, given: dict[str, str]) -> web.Response:
         bearer = admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
