@@ -72,7 +72,8 @@ def admit(fields: Sequence[Field], key: bytes, scopes: frozenset[str]) -> Pass:
 def _host_name(host: str) -> str:
     """Without the port, which is not judged: a forwarded port differs."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        name, _, port = host[1:].partition("]")
+        return name.lower() if not port or port.startswith(":") else host
     return host.partition(":")[0].lower()
 
 

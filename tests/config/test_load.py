@@ -408,3 +408,45 @@ def test_any_tree_is_settings_or_a_configuration_error(tree):
 @given(st.text())
 def test_any_text_is_settings_or_a_configuration_error(text):
     raises_nothing_else(text)
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.integers(0, 1000),
+        st.sampled_from(
+            [
+                "\n",
+                "  ",
+                ": ",
+                "- ",
+                "{",
+                "}",
+                "[",
+                "]",
+                "&a ",
+                "*a",
+                "!!python/object:os.system ",
+                "'",
+                '"',
+                "#",
+                "\t",
+                "null",
+                "\x00",
+                "é",
+            ]
+        )
+        | st.text(max_size=3),
+        st.integers(0, 20),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(CHANGES)
+def test_a_good_file_with_changes_is_settings_or_a_configuration_error(changes):
+    text = CONTRACT
+    for where, new, replaced in changes:
+        at = len(text) * where // 1000
+        text = text[:at] + new + text[at + replaced :]
+    raises_nothing_else(text)

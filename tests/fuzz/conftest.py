@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -13,17 +14,20 @@ from fakes.running import Sidecar, client, one_gateway, request, running
 
 #: What goes to this path is answered properly, whatever the gateway does to the others.
 PROPER = b"/v1/proper"
+#: Bytes of a body that is kept; a changed request may promise any number.
+MOST = 10_000
 
 
 class Bench:
     """`wire` is what the gateway answers with, piece by piece, before it closes; `proper` and `others` count the requests that
-    reached it.
+    reached it, `bodies` holds what came with a length.
     """
 
     def __init__(self, there: RawGateway, sidecar: Sidecar, runner: asyncio.Runner) -> None:
         self.there = there
         self.sidecar = sidecar
         self.wire: list[bytes] = [reply()]
+        self.bodies: list[bytes] = []
         self.proper = 0
         self.others = 0
         self._runner = runner
@@ -40,12 +44,14 @@ class Bench:
 
         self._runner.run(checked())
 
-    def every_request_has_its_row(self) -> None:
+    def every_request_has_its_row(self) -> list[dict[str, object]]:
+        """The rows of the others."""
         rows = self._runner.run(self._closed_rows())
         assert sum(row["path"] == PROPER.decode() for row in rows) == self.proper
         others = [row for row in rows if row["path"] != PROPER.decode()]
         # An agent that has left may have done so before its request reached the gateway.
         assert sum(row["outcome"] != "client_cancelled" for row in others) <= self.others <= len(others)
+        return others
 
     async def _closed_rows(self) -> list[dict[str, object]]:
         await asyncio.sleep(0.2)  # each is on disk within 100 ms
@@ -60,6 +66,9 @@ class Bench:
             await talk.send(reply(b"proper", b"Connection: close"))
             return
         self.others += 1
+        length = re.search(rb"\r\ncontent-length: (\d+)\r\n", head, re.IGNORECASE)
+        if length and int(length[1]) < MOST:
+            self.bodies.append(await talk.reader.readexactly(int(length[1])))
         await talk.send(*self.wire)
         talk.writer.write_eof()
         await talk.reader.read()

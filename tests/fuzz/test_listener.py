@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 
+import pytest
 from fakes.raw import reply
 from fakes.running import client, request
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytestmark = pytest.mark.timeout(900)  # thousands of examples when deep
 
 #: Seconds until a silence counts as one: the sidecar waits for the rest.
 PATIENCE = 0.03

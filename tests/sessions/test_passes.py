@@ -132,3 +132,26 @@ def test_a_health_proof_differs_by_nonce_and_key():
 )
 def test_a_label_is_short_and_holds_no_control_character(text, fits):
     assert is_label(text) is fits
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "tags", "gateway", "session"]) | st.text(max_size=3), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*GOOD, "tags", "gateway", "session"]), JSON).map(lambda change: GOOD | change) | JSON)
+def test_whatever_was_signed_with_the_key_is_a_pass_or_none(payload):
+    pass_ = check(KEY, signed(json.dumps(payload).encode()), NOW)
+    assert pass_ is None or (payload["v"] == 1 and pass_.scope in {"agent", "control"} and pass_.expires > NOW)
+
+
+@given(st.integers(0, 1000), st.text(max_size=3), st.integers(0, 3))
+def test_a_pass_with_a_change_is_refused_unless_it_is_the_same_text(where, new, replaced):
+    text = mint(KEY, FULL)
+    at = len(text) * where // 1000
+    changed = text[:at] + new + text[at + replaced :]
+    assert check(KEY, changed, NOW) == (FULL if changed == text else None)
