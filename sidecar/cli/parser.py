@@ -141,6 +141,16 @@ COMMANDS = (
         "sidecar.cli.usage:usage",
     ),
     Command(
+        "usage export",
+        "the whole ledger, for other programs",
+        "sidecar usage export --format parquet --output usage.parquet",
+        (
+            _argument("--format", choices=("jsonl", "parquet"), default="jsonl", help="JSON lines, or Parquet, which needs pyarrow"),
+            _argument("--output", metavar="FILE", help="write to this file (default: print)"),
+        ),
+        "sidecar.cli.export:export",
+    ),
+    Command(
         "token",
         "print a pass, for a client that run does not start",
         "sidecar token -g vercel --ttl 8h",
