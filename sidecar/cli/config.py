@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sidecar.config.load import load
-from sidecar.config.scalars import duration_text, limit_text, size_text
+from sidecar.config.scalars import duration_text, limit_text, share_text, size_text
+from sidecar.config.schema import RatesForm
 from sidecar.config.settings import DEFAULT_PORT
 from sidecar.errors import ConfigError
 from sidecar.gateways.gateway import Command, KeyFile, Keyring, Secret, SecretFile, Variable
@@ -66,11 +67,20 @@ def in_force(settings: Settings) -> dict[str, object]:
         "gateway": settings.gateway,
         "tags": list(settings.tags),
         "gateways": {name: _gateway(gateway) for name, gateway in settings.gateways.items()},
+        "prices": _prices(settings),
         "budgets": [_budget(budget) for budget in settings.budgets],
         "timeouts": {name: duration_text(seconds) for name, seconds in asdict(settings.timeouts).items()},
         "limits": {"body": size_text(settings.body_limit)},
         "ledger": {"keep": duration_text(settings.ledger_keep_seconds)},
         "log": {"level": settings.log_level},
+    }
+
+
+def _prices(settings: Settings) -> dict[str, object]:
+    discounts = {name: gateway.terms.discount for name, gateway in settings.gateways.items() if gateway.terms.discount}
+    return {
+        "models": {own.pattern: {name: float(getattr(own.rates, name)) for name in RatesForm.model_fields} for own in settings.prices},
+        "gateways": {name: {"discount": share_text(discount)} for name, discount in discounts.items()},
     }
 
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sidecar.config.document import Document, Fault, Path
-from sidecar.config.schema import HEADER_KINDS, Around, AuthForm, BudgetForm, CredentialForm, FileForm, GatewayForm, TimeoutsForm
+from sidecar.config.schema import (
+    HEADER_KINDS,
+    Around,
+    AuthForm,
+    BudgetForm,
+    CredentialForm,
+    FileForm,
+    GatewayForm,
+    GatewayPricesForm,
+    RatesForm,
+    TimeoutsForm,
+)
 from sidecar.gateways.presets import presets
 
 if TYPE_CHECKING:
@@ -19,7 +30,11 @@ if TYPE_CHECKING:
 
 Form = TypeVar("Form", bound=BaseModel)
 
-_KEYS = {name for form in (FileForm, GatewayForm, CredentialForm, AuthForm, BudgetForm, TimeoutsForm) for name in form.model_fields}
+_KEYS = {
+    name
+    for form in (FileForm, GatewayForm, CredentialForm, AuthForm, BudgetForm, RatesForm, GatewayPricesForm, TimeoutsForm)
+    for name in form.model_fields
+}
 
 
 @dataclass(frozen=True, slots=True)

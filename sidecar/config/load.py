@@ -124,6 +124,7 @@ def _settings(contents: Contents, path: str | None, folder: str) -> Settings:
         allow_remote=file.allow_remote,
         hosts=file.hosts,
         tags=file.tags,
+        prices=merge.model_rates(file.prices),
         budgets=tuple(Budget(Per(form.per), form.limit, form.gateway, form.tag) for form in file.budgets),
         timeouts=Timeouts(**file.timeouts.model_dump()),
         body_limit=file.limits.body,

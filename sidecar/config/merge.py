@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 from sidecar.config.schema import GatewayForm, SecretHeader
 from sidecar.gateways.gateway import Auth, Command, Gateway, KeyFile, Keyring, ModelRule, Secret, SecretFile, Source, Variable
 from sidecar.gateways.presets import Preset, credential_headers, presets
+from sidecar.pricing.terms import ModelRates, Rates, Terms
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from sidecar.config.check import Contents
-    from sidecar.config.schema import CredentialForm, FileForm
+    from sidecar.config.schema import CredentialForm, FileForm, PricesForm
 
 
 def gateways(contents: Contents, folder: str) -> dict[str, Gateway]:
@@ -51,13 +54,34 @@ def gateway(name: str, form: GatewayForm, file: FileForm, folder: str) -> Gatewa
         agent_env={**preset.agent_env, **form.agent_env},
         proxy=form.proxy or file.proxy,
         ca_file=expanded(ca_file, folder) if ca_file else None,
-        price_provider=preset.price_provider,
+        terms=Terms(preset.price_provider, file.prices.discount(name), model_rates(file.prices)),
     )
 
 
 def expanded(path: str, folder: str) -> str:
     home = os.path.expanduser(path)
     return str(Path(folder, home))
+
+
+def model_rates(form: PricesForm) -> tuple[ModelRates, ...]:
+    """What is not given costs what the next best costs: a one-hour write a write, a cached token an input token."""
+    return tuple(
+        ModelRates(
+            pattern,
+            Rates(
+                input=rates.input,
+                output=rates.output,
+                cache_read=_or(rates.cache_read, rates.input),
+                cache_write_5m=_or(rates.cache_write_5m, rates.input),
+                cache_write_1h=_or(rates.cache_write_1h, _or(rates.cache_write_5m, rates.input)),
+            ),
+        )
+        for pattern, rates in form.models.items()
+    )
+
+
+def _or(given: Decimal | None, otherwise: Decimal) -> Decimal:
+    return otherwise if given is None else given
 
 
 def _auth(form: GatewayForm, preset: Preset) -> Auth:

@@ -37,6 +37,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DOLLARS = re.compile(r"\$([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 _TOKENS = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([kM]?) tokens")
 _THOUSANDS = {"": 1, "k": 10**3, "M": 10**6}
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
 _SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -160,6 +161,26 @@ def limit(text: object) -> Limit:
     if not found.amount:
         raise ValueError("must be more than 0")
     return found
+
+
+def price(value: object) -> Decimal:
+    """Dollars per million tokens, exactly as written."""
+    found = Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else Decimal("NaN")
+    if not found.is_finite() or found < 0:
+        raise ValueError("must be dollars per million tokens, like 0.5 or 15")
+    return found
+
+
+def share(text: object) -> Decimal:
+    """`10%` -> 0.1."""
+    match = _SHARE.fullmatch(text) if isinstance(text, str) else None
+    if not match or not 0 < Decimal(match[1]) <= 100:
+        raise ValueError("must be a share of the price, like 10% or 7.5%")
+    return Decimal(match[1]) / 100
+
+
+def share_text(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f}%"
 
 
 def limit_text(limit: Limit) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -41,6 +42,8 @@ Proxy = Annotated[str, AfterValidator(scalars.proxy)]
 Duration = Annotated[float | None, BeforeValidator(scalars.duration)]
 Size = Annotated[int, BeforeValidator(scalars.size)]
 Limit = Annotated[budget.Limit, BeforeValidator(scalars.limit)]
+Price = Annotated[Decimal, BeforeValidator(scalars.price)]
+Share = Annotated[Decimal, BeforeValidator(scalars.share)]
 Address = Annotated[tuple[str, int], BeforeValidator(scalars.address)]
 
 
@@ -211,6 +214,28 @@ class BudgetForm(_Form):
     tag: TagText | None = None
 
 
+class RatesForm(_Form):
+    input: Price
+    output: Price
+    cache_read: Price | None = None
+    cache_write_5m: Price | None = None
+    cache_write_1h: Price | None = None
+
+
+class GatewayPricesForm(_Form):
+    discount: Share
+
+
+class PricesForm(_Form):
+    sections = frozenset(("models", "gateways"))
+
+    models: Mapping[Text, RatesForm] = Field(default_factory=dict)
+    gateways: Mapping[KnownGateway, GatewayPricesForm] = Field(default_factory=dict)
+
+    def discount(self, gateway: str) -> Decimal:
+        return self.gateways[gateway].discount if gateway in self.gateways else Decimal(0)
+
+
 class TimeoutsForm(_Form):
     connect: Duration = 10.0
     first_byte: Duration = None
@@ -233,7 +258,7 @@ class LogForm(_Form):
 class FileForm(_Form):
     """The whole file.  What stands under a gateway's name is checked apart, as a `GatewayForm`."""
 
-    sections = frozenset(("gateways", "timeouts", "limits", "ledger", "log"))
+    sections = frozenset(("gateways", "prices", "timeouts", "limits", "ledger", "log"))
 
     allow_remote: bool = False
     listen: Address | None = None
@@ -243,6 +268,7 @@ class FileForm(_Form):
     gateways: Mapping[GatewayName, object] = Field(default_factory=dict)
     proxy: Proxy = "env"
     ca_file: Text | None = None
+    prices: PricesForm = PricesForm()
     budgets: tuple[BudgetForm, ...] = ()
     timeouts: TimeoutsForm = TimeoutsForm()
     limits: LimitsForm = LimitsForm()

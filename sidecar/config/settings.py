@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from sidecar.budgets.budget import Budget
     from sidecar.gateways.gateway import Gateway
+    from sidecar.pricing.terms import ModelRates
 
 DEFAULT_PORT = 4180
 
@@ -30,7 +31,7 @@ class Settings:
 
     `path` is the file it came from, None when there is none.  `port` None means: 4180, or the next free one, remembered.
     `gateways` holds the user's and every preset that needs nothing but a key; `gateway` names the active one, `configured` those
-    of the file.
+    of the file.  `prices` are those of models; what a gateway charges in all is in its `terms`.
     `variables` are the names of all environment variables this configuration reads (credentials, proxies, CA files).
     """
 
@@ -43,6 +44,7 @@ class Settings:
     allow_remote: bool = False
     hosts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    prices: tuple[ModelRates, ...] = ()
     budgets: tuple[Budget, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     body_limit: int = 32 * 1024 * 1024

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from sidecar.pricing.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +82,7 @@ class Gateway:
     (`{session}`, `{tags}`, `{project}`, `{repo}`, `{branch}`, `{user}`, `{gateway}`) or a `Secret`.  `model_rules` are tried in
     order, the user's before the preset's; then `model_form` (`dotted`, `at_date` or None) applies.  `paths` maps exact paths.
     `only` are globs of paths that may be asked for; empty means all.  `proxy` is `env`, `none` or a URL.  `credential_headers`
-    are all headers that carry a key for any known gateway, lower case: dropped from what the client sent.
+    are all headers that carry a key for any known gateway, lower case: dropped from what the client sent.  `terms` say what it charges.
     """
 
     name: str
@@ -99,7 +101,7 @@ class Gateway:
     proxy: str = "env"
     ca_file: str | None = None
     credential_headers: frozenset[str] = frozenset()
-    price_provider: str | None = None
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def origin(self) -> str:

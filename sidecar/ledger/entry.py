@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sidecar.metering.reading import Reading
 from sidecar.wire.target import Kind
+
+if TYPE_CHECKING:
+    from sidecar.pricing.terms import Terms
 
 __all__ = ["Closing", "Ending", "Kind", "Opening"]
 
@@ -46,7 +50,7 @@ class Opening:
     stream: bool | None
     billing: str
     retry_count: int | None
-    price_provider: str | None
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)

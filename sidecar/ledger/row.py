@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sidecar.ledger.clock import moment
 from sidecar.ledger.outcome import outcome
+from sidecar.metering.reading import Usage
+from sidecar.pricing.bill import Billed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sidecar.ledger.entry import Closing, Opening
 
-__all__ = ["Row", "closed", "moment", "opened"]
+__all__ = ["Row", "billed", "closed", "moment", "opened"]
 
 Row: TypeAlias = dict[str, str | int | float | None]
 
@@ -78,6 +83,27 @@ def closed(opening: Opening, closing: Closing) -> Row:
         "first_byte_ms": closing.first_byte_ms,
         "duration_ms": closing.duration_ms,
     }
+
+
+def billed(row: Mapping[str, Any]) -> Billed:
+    """What of a closed row decides its cost."""
+    return Billed(
+        usage=Usage(
+            input=row["input_tokens"],
+            output=row["output_tokens"],
+            cache_read=row["cache_read_tokens"],
+            cache_write_5m=row["cache_write_5m_tokens"],
+            cache_write_1h=row["cache_write_1h_tokens"],
+            web_search_requests=row["web_search_requests"],
+        ),
+        model=row["model_served"] or row["model_sent"],
+        at=datetime.fromisoformat(row["finished_at"]),
+        service_tier=row["service_tier"],
+        speed=row["speed"],
+        inference_geo=row["inference_geo"],
+        iterations=row["iterations"],
+        cache_status=row["cache_status"],
+    )
 
 
 def _storable(value: str | float | None) -> str | int | float | None:

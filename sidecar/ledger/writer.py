@@ -15,7 +15,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sidecar.budgets.budget import Spent, Use
 from sidecar.budgets.spending import Spending
 from sidecar.ledger.entry import Closing, Kind, Opening
-from sidecar.ledger.row import closed, opened
+from sidecar.ledger.row import billed, closed, opened
 from sidecar.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sidecar.budgets.budget import Account
     from sidecar.ledger.row import Row
     from sidecar.metering.reading import Usage
-    from sidecar.pricing.cost import Cost
+    from sidecar.pricing.bill import Billed, Cost
+    from sidecar.pricing.terms import Terms
 
 #: Rows that wait for a file that cannot be written, some 20 MB of them; beyond that the oldest are lost.
 WAITING_LIMIT = 10_000
@@ -88,7 +89,7 @@ class Ledger:
         self._in_flight: dict[str, Opening] = {}
         self._waiting: dict[str, Row] = {}
         self._unpriced: deque[tuple[Opening, Closing]] = deque(maxlen=WAITING_LIMIT)
-        self._cost: Callable[[Usage, str | None, str | None, datetime], Cost] | None = None
+        self._cost: Callable[[Billed, Terms], Cost] | None = None
         self._prices_settled = False
         self._lost = 0
         self._retry_seconds = 0.0
@@ -242,13 +243,9 @@ class Ledger:
             return
         for opening, closing in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
             if self._cost is not None:
-                found = self._cost(
-                    closing.reading.usage,
-                    closing.reading.model or opening.model_sent,
-                    opening.price_provider,
-                    datetime.fromtimestamp(closing.finished_at, UTC),
-                )
-                self._put(closed(opening, closing) | {"cost_nanousd": found.nanousd, "price_source": found.source})
+                row = closed(opening, closing)
+                found = self._cost(billed(row), opening.terms)
+                self._put(row | {"cost_nanousd": found.nanousd, "price_source": found.source})
                 if found.nanousd is not None:
                     self.spending.add(_use(opening), Spent(nanousd=found.nanousd, unpriced=-1))
 

@@ -1,60 +1,110 @@
-"""Tokens and a model's name -> nano-dollars.  The only importer of the price library, whose import takes 200 ms: import this late.
+"""Tokens and a model's name -> nano-dollars: what one exchange costs on a gateway's terms.  Exact, rounded once, half to even.
 
-The table is the one in the installed package; nothing is fetched.
+What changes a price besides the model: platform.claude.com, "Pricing" (cache lifetimes, batch, web searches, data residency);
+code.claude.com, "fast-mode"; platform.claude.com, "Compaction" and the advisor tool (`iterations`: billed beside the top level, each
+at its own model's rates).  The rates come from `table.py`, or from the user.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-import genai_prices
+from sidecar.metering.messages import usage_of
+from sidecar.pricing import table
+from sidecar.pricing.bill import Cost
+from sidecar.pricing.names import canonical
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from sidecar.metering.reading import Usage
+    from sidecar.pricing.bill import Billed
+    from sidecar.pricing.terms import Rates, Terms
 
-TABLE = f"genai-prices {genai_prices.__version__}"
+_THOUSAND, _MILLION, _NANO = (Decimal(10) ** digits for digits in (3, 6, 9))
 
-_NANO = Decimal(10) ** 9
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """`nanousd` None: unknown.  `source` names the table and the model matched, or says why none was."""
-
-    nanousd: int | None
-    source: str
+_BATCH = Decimal("0.5")
+_US_ONLY = Decimal("1.1")
+#: Data residency can be bought for this version and later ones; earlier models refuse a request for it.
+_US_ONLY_SINCE = (4, 6)
+_VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
 
 
-def cost(usage: Usage, model: str | None, provider: str | None, at: datetime) -> Cost:
-    """What `usage` costs at the prices of the moment `at`.  `provider` is the table's name for who sells it; None: by the model."""
-    if usage.input is None or usage.output is None:
+def cost(billed: Billed, terms: Terms) -> Cost:
+    if "HIT" in (billed.cache_status or "").upper().split():
+        return Cost(0, "answered from the gateway's own cache")
+    if billed.usage.input is None or billed.usage.output is None:
         return Cost(None, "no usage reported")
-    if model is None:
+    if billed.model is None:
         return Cost(None, "no model known")
     try:
-        found = genai_prices.calc_price(_counts(usage), model, provider_id=provider, genai_request_timestamp=at)
-    except LookupError:
-        return Cost(None, f"{TABLE} has no price for {model!r}" + (f" at {provider}" if provider else ""))
+        with localcontext() as context:
+            context.prec = 60
+            dollars, source = _dollars(billed, billed.model, terms)
+            for beside, model in _beside(billed, billed.model):
+                dollars += _dollars(beside, model, terms)[0]
+            nanousd = int((dollars * (1 - terms.discount) * _NANO).quantize(Decimal(1), ROUND_HALF_EVEN))
+    except table.Unpriced as unpriced:
+        return Cost(None, str(unpriced))
     except Exception as error:  # noqa: BLE001 -- a table with a hole in it must not stop the ledger
-        return Cost(None, f"{TABLE} failed on {model!r}: {type(error).__name__}")
-    with localcontext() as context:
-        context.prec = 60
-        nanousd = int((Decimal(found.total_price) * _NANO).quantize(Decimal(1), ROUND_HALF_EVEN))
-    return Cost(nanousd, f"{TABLE} {found.provider.id}/{found.model.id}")
+        return Cost(None, f"{table.NAME} failed on {billed.model!r}: {type(error).__name__}")
+    return Cost(nanousd, source + (f", {(terms.discount * 100).normalize():f}% off" if terms.discount else ""))
 
 
-def _counts(usage: Usage) -> genai_prices.Usage:
-    """The library's input tokens include those read from and written to a cache, its writes both lifetimes."""
-    read, write_5m, write_1h = usage.cache_read or 0, usage.cache_write_5m or 0, usage.cache_write_1h or 0
-    return genai_prices.Usage(
-        input_tokens=(usage.input or 0) + read + write_5m + write_1h,
-        output_tokens=usage.output or 0,
-        cache_read_tokens=read,
-        cache_write_tokens=write_5m + write_1h,
-        cache_write_5m_tokens=write_5m,
-        cache_write_1h_tokens=write_1h,
+def _beside(billed: Billed, model: str) -> Iterator[tuple[Billed, str]]:
+    """What was billed beside the top level.  Another model has a speed of its own, which nobody reports: the ordinary one."""
+    for entry in json.loads(billed.iterations) if billed.iterations else ():
+        other = str(entry.get("model") or model)
+        yield replace(billed, usage=usage_of(entry), speed=billed.speed if other == model else None), other
+
+
+def _dollars(billed: Billed, model: str, terms: Terms) -> tuple[Decimal, str]:
+    """Raises `Unpriced`."""
+    name = canonical(model)
+    for own in terms.models:
+        if fnmatchcase(model.lower(), own.pattern.lower()) or fnmatchcase(name, own.pattern.lower()):
+            # The user's word on what a token costs is the last one.
+            return _tokens(billed.usage, own.rates) + _searches(billed.usage, own.rates), f"configuration {own.pattern}"
+    fast, batch = billed.speed == "fast", billed.service_tier == "batch"
+    if name.startswith("claude"):
+        fast, batch = fast or name.endswith("-fast"), batch or name.endswith(":batch")
+        name = name.removesuffix(":batch").removesuffix("-fast")
+    tier = None if batch else billed.service_tier
+    rates, source = table.rates(model, name, terms.provider, _input(billed.usage), billed.at, fast=fast, tier=tier)
+    tokens = _tokens(billed.usage, rates)
+    if fast:
+        source += ", fast"
+    if batch:
+        tokens, source = tokens * _BATCH, source + ", batch"
+    if billed.inference_geo == "us" and _version(name) >= _US_ONLY_SINCE:
+        tokens, source = tokens * _US_ONLY, source + ", us only"
+    return tokens + _searches(billed.usage, rates), source
+
+
+def _tokens(usage: Usage, rates: Rates) -> Decimal:
+    parts = (
+        (usage.input, rates.input),
+        (usage.output, rates.output),
+        (usage.cache_read, rates.cache_read),
+        (usage.cache_write_5m, rates.cache_write_5m),
+        (usage.cache_write_1h, rates.cache_write_1h),
     )
+    return sum(((count or 0) * rate for count, rate in parts), Decimal(0)) / _MILLION
+
+
+def _searches(usage: Usage, rates: Rates) -> Decimal:
+    return (usage.web_search_requests or 0) * rates.web_searches / _THOUSAND
+
+
+def _input(usage: Usage) -> int:
+    return sum(count or 0 for count in (usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h))
+
+
+def _version(name: str) -> tuple[int, int]:
+    found = _VERSION.match(name)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)

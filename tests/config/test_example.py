@@ -15,9 +15,12 @@ from sidecar.config.schema import (
     CredentialForm,
     FileForm,
     GatewayForm,
+    GatewayPricesForm,
     LedgerForm,
     LimitsForm,
     LogForm,
+    PricesForm,
+    RatesForm,
     SecretHeader,
     TimeoutsForm,
 )
@@ -25,7 +28,21 @@ from sidecar.gateways.presets import presets
 from sidecar.places import Places
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
-FORMS = (FileForm, GatewayForm, CredentialForm, SecretHeader, AuthForm, BudgetForm, TimeoutsForm, LimitsForm, LedgerForm, LogForm)
+FORMS = (
+    FileForm,
+    GatewayForm,
+    CredentialForm,
+    SecretHeader,
+    AuthForm,
+    PricesForm,
+    RatesForm,
+    GatewayPricesForm,
+    BudgetForm,
+    TimeoutsForm,
+    LimitsForm,
+    LedgerForm,
+    LogForm,
+)
 
 
 def example_block() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sidecar.ledger.entry import Closing, Ending, Kind, Opening
 from sidecar.metering.reading import Reading, Usage, UsageSource
+from sidecar.pricing.terms import Terms
 
 #: 2026-11-21T09:30:00.250Z
 NOON = 1795253400.25
@@ -32,7 +33,7 @@ def opening(number: int = 1, **differs) -> Opening:
         "stream": True,
         "billing": "metered",
         "retry_count": 0,
-        "price_provider": "anthropic",
+        "terms": Terms("anthropic"),
     }
     return Opening(**values | differs)
 

@@ -70,6 +70,7 @@ def test_a_row_has_every_column_as_it_was_known(path, ledger, problems):
             cache_status="MISS",
             header_cost_usd=0.5,
             reading=reading(
+                model="claude-opus-4-8",
                 usage=Usage(10, 7, 5000, 100, 200, 3, 1, 2),
                 iterations='[{"type":"compaction"}]',
                 service_tier="standard",
@@ -81,7 +82,7 @@ def test_a_row_has_every_column_as_it_was_known(path, ledger, problems):
     )
     ledger.stop()
     (row,) = rows(path)
-    assert row.pop("price_source").endswith(" anthropic/claude-sonnet-4-5")
+    assert row.pop("price_source").endswith(" anthropic/claude-opus-4-8, fast, us only")
     assert row == {
         "id": opening().id,
         "instance": "one",
@@ -102,7 +103,7 @@ def test_a_row_has_every_column_as_it_was_known(path, ledger, problems):
         "path": "/v1/messages",
         "model_requested": "claude-sonnet-4-5",
         "model_sent": "claude-sonnet-4-5",
-        "model_served": "claude-sonnet-4-5-20250929",
+        "model_served": "claude-opus-4-8",
         "stream": 1,
         "status": 200,
         "outcome": "complete",
@@ -126,7 +127,8 @@ def test_a_row_has_every_column_as_it_was_known(path, ledger, problems):
         "usage_source": "final",
         "billing": "metered",
         # 10 fresh at 3, 5000 read at 0.3, 100 at 3.75, 200 at 6, 7 out at 15 dollars a million
-        "cost_nanousd": 3_210_000,
+        # At twice the list's prices and a tenth more, with one search.
+        "cost_nanousd": (10 * 10_000 + 7 * 50_000 + 5000 * 1000 + 100 * 12_500 + 200 * 20_000) * 11 // 10 + 10_000_000,
         "reported_cost_usd": 0.25,
         "bytes_in": 100,
         "bytes_out": 2000,

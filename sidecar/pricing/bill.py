@@ -1,0 +1,33 @@
+"""What goes into the computation of a cost, and what comes out.  Values only, apart from `cost.py`, which takes long to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sidecar.metering.reading import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What of one exchange decides its cost, as the ledger's row has it.  `iterations` is JSON text."""
+
+    usage: Usage
+    model: str | None
+    at: datetime
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    iterations: str | None = None
+    cache_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`nanousd` None: unknown.  `source` names the table and the model matched, or says why none was."""
+
+    nanousd: int | None
+    source: str
