@@ -128,12 +128,10 @@ COMMANDS = (
         "tokens and cost",
         "sidecar usage --by model --since 7d",
         (
-            _argument(
-                "--by", choices=_DIMENSIONS, default="session", metavar="WHAT", help=f"one of {', '.join(_DIMENSIONS)} (default: session)"
-            ),
+            _argument("--by", choices=_DIMENSIONS, metavar="WHAT", help=f"one of {', '.join(_DIMENSIONS)} (default: session)"),
             _argument("--since", metavar="WHEN", help="7d, 12h, a date or a time (default: today)"),
             _argument("--until", metavar="WHEN", help="the same (default: now)"),
-            _argument("-s", "--session", metavar="ID", help="only this session"),
+            _argument("-s", "--session", metavar="ID", help="this session's story; its beginning is enough (with --by: only this session)"),
             _argument("-g", "--gateway", metavar="GATEWAY", help="only this gateway"),
             _JSON,
             _argument("--csv", action="store_true", help="print CSV"),

@@ -40,19 +40,40 @@ def print_table(
     numbers: Collection[str] = (),
     dispensable: Sequence[str] = (),
 ) -> None:
-    """One table, as wide as the terminal at most.
+    """See `table`."""
+    terminal = console()
+    terminal.print(table(columns, rows, terminal.width, title=title, total=total, numbers=numbers, dispensable=dispensable))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """See `line`."""
+    terminal = console()
+    for each in lines:
+        terminal.print(line(each))
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    width: int,
+    *,
+    title: str | None = None,
+    total: Sequence[object] | None = None,
+    numbers: Collection[str] = (),
+    dispensable: Sequence[str] = (),
+) -> Table:
+    """One table, `width` cells wide at most.
 
     Columns in `numbers` stand right and are not cut, the others give way; where that is not enough those in `dispensable` are left
     out, the first one first.
     """
-    console = _console()
     body = [*rows, total] if total is not None else [*rows]
     cells = [(column, [_shown(row[at]) for row in body]) for at, column in enumerate(columns)]
     for name in dispensable:
-        if _least(cells, numbers) > console.width:
+        if _least(cells, numbers) > width:
             cells = [(column, values) for column, values in cells if column != name]
-    table = Table(
-        title=Text(_shown(title)) if title else None,
+    made = Table(
+        title=line(title) if title else None,
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD if _can_draw() else box.ASCII2,
@@ -63,10 +84,20 @@ def print_table(
         # Rich takes width from columns that may wrap before it takes any from those that may not; the cells themselves never wrap.
         is_number = column in numbers
         footer = _text(values.pop()) if total is not None else ""
-        table.add_column(_text(column), footer, justify="right" if is_number else "left", no_wrap=is_number)
+        made.add_column(_text(column), footer, justify="right" if is_number else "left", no_wrap=is_number)
     for row in zip(*(values for _, values in cells), strict=True):
-        table.add_row(*map(_text, row))
-    console.print(table)
+        made.add_row(*map(_text, row))
+    return made
+
+
+def line(text: str) -> Text:
+    """Text that may hold what came over the wire, cut where the terminal ends."""
+    return _text(_shown(text))
+
+
+def console() -> Console:
+    fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=_NOT_A_TERMINAL if fixed else None, highlight=False, markup=False, emoji=False)
 
 
 def _least(cells: list[tuple[str, list[str]]], numbers: Collection[str]) -> int:
@@ -82,11 +113,6 @@ def _shown(text: object) -> str:
 
 def _text(shown: str) -> Text:
     return Text(shown, no_wrap=True, overflow="ellipsis" if _can_draw() else "crop")
-
-
-def _console() -> Console:
-    fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_NOT_A_TERMINAL if fixed else None, highlight=False, markup=False, emoji=False)
 
 
 def _can_draw() -> bool:

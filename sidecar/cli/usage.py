@@ -9,19 +9,19 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sidecar.cli.figures import UNKNOWN, count, dollars, duration, percent, rate
+from sidecar.cli.story import print_story
 from sidecar.cli.tables import plain, print_table
 from sidecar.errors import UsageError
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
+from sidecar.ledger.story import session_named, story
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
     Row = Mapping[str, object]
-
-UNKNOWN = "?"
-_MILLION = 1_000_000
 
 
 def usage(args: argparse.Namespace) -> int:
@@ -31,18 +31,23 @@ def usage(args: argparse.Namespace) -> int:
     # One session's story is wanted whole; everything else is about today unless it says otherwise.
     since = moment_of(args.since or "today", now) if args.since or not args.session else None
     until = moment_of(args.until, now) if args.until else None
-    found = report(args.places.ledger, args.by, since, until, args.session, args.gateway)
+    session = session_named(args.places.ledger, args.session) if args.session else None
+    by = args.by or "session"
+    found = report(args.places.ledger, by, since, until, session, args.gateway)
     rows = found["rows"]
+    told = story(args.places.ledger, session) if session and rows and not args.by else None
     if args.json:
-        print(json.dumps(found))
+        print(json.dumps({**found, "story": told} if told else found))
     elif args.csv:
         _print_csv(rows)
     elif not os.path.exists(args.places.ledger):
         print(f"nothing has been recorded yet: there is no ledger at {args.places.ledger}")
     elif not rows:
         print(f"no requests {_period(since, until, now)}")
+    elif told:
+        print_story(told, _SUMS, _NUMBERS, _DISPENSABLE, _zone(now))
     else:
-        _print_rows(args.by, rows, found["total"], _period(since, until, now))
+        _print_rows(by, rows, found["total"], _period(since, until, now))
     return 0
 
 
@@ -82,14 +87,8 @@ def _zone(now: datetime) -> str:
     return "UTC" if offset == "+00:00" else f"local time, UTC{offset}"
 
 
-def _number(value: object) -> str:
-    if not isinstance(value, int):
-        return UNKNOWN
-    return f"{value:,}" if value < _MILLION else f"{value / _MILLION:,.2f}M"
-
-
 def _count(name: str) -> Callable[[Row], str]:
-    return lambda row: _number(row[name])
+    return lambda row: count(row[name])
 
 
 def _text(name: str) -> Callable[[Row], str]:
@@ -102,18 +101,12 @@ def _key(row: Row) -> str:
 
 def _written(row: Row) -> str:
     known = [tokens for name in ("cache_write_5m_tokens", "cache_write_1h_tokens") if isinstance(tokens := row[name], int)]
-    return _number(sum(known)) if known else UNKNOWN
-
-
-def _dollars(value: object) -> str:
-    if not isinstance(value, int | float):
-        return UNKNOWN
-    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+    return count(sum(known)) if known else UNKNOWN
 
 
 def _sum_of_costs(row: Row) -> str:
     """A plus says that there were requests without a price."""
-    cost = _dollars(row["cost_usd"])
+    cost = dollars(row["cost_usd"])
     return f"{cost}+{UNKNOWN}" if row["unpriced_requests"] and cost != UNKNOWN else cost
 
 
@@ -121,7 +114,11 @@ def _cost(row: Row) -> str:
     if "cost_usd" in row:
         return _sum_of_costs(row)
     nanousd = row["cost_nanousd"]
-    return _dollars(nanousd / 1e9 if isinstance(nanousd, int) else None)
+    return dollars(nanousd / 1e9 if isinstance(nanousd, int) else None)
+
+
+def _errors(row: Row) -> str:
+    return f"{count(row['errors'])} ({percent(row['error_share'])})" if row["errors"] else "0"
 
 
 def _started(row: Row) -> str:
@@ -145,7 +142,10 @@ _SUMS: dict[str, Callable[[Row], str]] = {
     "cache write": _written,
     "output": _count("output_tokens"),
     "cost": _cost,
-    "errors": _count("errors"),
+    "cached": lambda row: percent(row["cache_share"]),
+    "tok/s": lambda row: rate(row["tokens_per_second"]),
+    "first byte": lambda row: duration(row["first_byte_ms"]),
+    "errors": _errors,
 }
 _REQUEST: dict[str, Callable[[Row], str]] = {
     "started": _started,
@@ -160,5 +160,18 @@ _REQUEST: dict[str, Callable[[Row], str]] = {
     "cost": _cost,
 }
 _NUMBERS = frozenset({"started", *_SUMS, "read", "write"})
-_DISPENSABLE = ("cache write", "cache read", "write", "read", "errors", "requests", "session", "gateway", "input")
+_DISPENSABLE = (
+    "tok/s",
+    "first byte",
+    "cache write",
+    "cache read",
+    "write",
+    "read",
+    "cached",
+    "errors",
+    "requests",
+    "session",
+    "gateway",
+    "input",
+)
 _PLURALS = {"branch": "branches"}

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sidecar.errors import SidecarError
 from sidecar.ledger import quarters
 from sidecar.ledger.hours import BOTH
 from sidecar.ledger.schema import HOURS_COLUMNS, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -24,6 +30,16 @@ def connect(path: str) -> sqlite3.Connection:
         quarters.imitate(connection)
     connection.execute(f"CREATE TEMP VIEW used AS {BOTH}")
     return connection
+
+
+@contextmanager
+def reading(path: str) -> Iterator[sqlite3.Connection]:
+    """`connect` for the length of a block.  Raises SidecarError where the ledger cannot be read."""
+    try:
+        with closing(connect(path)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise SidecarError(f"the ledger {path} cannot be read: {error}", "see: sidecar doctor") from error
 
 
 def _ledger(path: str) -> sqlite3.Connection:

@@ -7,17 +7,15 @@ number of requests that have none beside it.
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, TypedDict
 
-from sidecar.errors import SidecarError
 from sidecar.ledger.clock import moment
 from sidecar.ledger.quarters import NUMBERS
-from sidecar.ledger.reader import connect
+from sidecar.ledger.reader import reading
 from sidecar.ledger.sums import question
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
@@ -65,20 +63,17 @@ def report(
     """
     begin, end = (when.timestamp() if when else None for when in (since, until))
     only = {name: value for name, value in (("session", session), ("gateway", gateway)) if value is not None}
-    try:
-        with closing(connect(path)) as connection:
+    with reading(path) as connection:
 
-            def grouped(key: str) -> list[Row]:
-                return [dict(row) for row in connection.execute(*question(key, begin, end, only))]
+        def grouped(key: str) -> list[Row]:
+            return [dict(row) for row in connection.execute(*question(key, begin, end, only))]
 
-            if by == "request":
-                rows, sums = _requests(connection, begin, end, only), grouped("NULL")
-            else:
-                found = grouped(KEYS[by])
-                rows = [{"key": row["key"], **_shown(row)} for row in found]
-                sums = grouped("NULL") if by == "tag" else found  # a request with two tags is in the total once
-    except sqlite3.Error as error:
-        raise SidecarError(f"the ledger {path} cannot be read: {error}", "see: sidecar doctor") from error
+        if by == "request":
+            rows, sums = _requests(connection, begin, end, only), grouped("NULL")
+        else:
+            found = grouped(KEYS[by])
+            rows = [{"key": row["key"], **_shown(row)} for row in found]
+            sums = grouped("NULL") if by == "tag" else found  # a request with two tags is in the total once
     period = [moment(seconds) if seconds is not None else None for seconds in (begin, end)]
     return Report(by=by, since=period[0], until=period[1], rows=rows, total=_shown(_added(sums)))
 

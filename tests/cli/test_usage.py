@@ -54,12 +54,12 @@ def usage(home, *words: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 
 def test_the_table_has_totals_and_shows_unknown_as_such(home, ledger):
-    done = usage(home, COLUMNS="120")
+    done = usage(home, COLUMNS="140")
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["s1", "1", "1.23M", "5,000", "300", "7", "$7.41", "0"] in lines
-    assert ["late", "1", "?", "?", "?", "?", "?", "1"] in lines
-    assert ["total", "3", "1.23M", "5,000", "300", "14", "$7.41+?", "1"] in lines
+    assert ["s1", "1", "1.23M", "5,000", "300", "7", "$7.41", "<1%", "3.5", "310ms", "0"] in lines
+    assert ["late", "1", "?", "?", "?", "?", "?", "?", "?", "310ms", "1", "(100%)"] in lines
+    assert ["total", "3", "1.23M", "5,000", "300", "14", "$7.41+?", "<1%", "3.5", "310ms", "1", "(33%)"] in lines
 
 
 @pytest.mark.parametrize("by", ["session", "model", "tag", "request"])
@@ -92,6 +92,26 @@ def test_csv_has_a_header_and_leaves_unknown_empty(home, ledger):
     rows = list(csv.DictReader(io.StringIO(usage(home, "--csv").stdout)))
     assert rows[0]["input_tokens"] == "1234567"
     assert rows[2]["input_tokens"] == ""
+
+
+def test_one_sessions_story_is_told_by_the_beginning_of_its_name(home, ledger):
+    done = usage(home, "--session", "la", COLUMNS="140")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0] == ["session", "late", "in", "github.com/a/b", "main"]
+    assert lines[1][-10:] == ["1", "turn,", "0", "sent", "again", "after", "a", "failure,", "rate_limit_error", "(1)"]
+    assert any(line[:2] == ["main", "1"] for line in lines)
+    assert any(line[0] == "1" and line[2:5] == ["main", "claude-sonnet-4-5", "rate_limit_error"] for line in lines if len(line) > 5)
+    told = json.loads(usage(home, "--session", "la", "--json").stdout)
+    assert (told["by"], told["rows"][0]["key"], told["story"]["errors"]) == ("session", "late", {"rate_limit_error": 1})
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_story_fits_the_terminal_too(home, ledger, width):
+    assert max(map(len, usage(home, "--session", "s1", COLUMNS=str(width)).stdout.splitlines())) <= width
+
+
+def test_one_session_grouped_is_a_table(home, ledger):
+    assert "story" not in json.loads(usage(home, "--session", "late", "--by", "model", "--json").stdout)
 
 
 def test_no_ledger_yet_is_said_kindly(home):

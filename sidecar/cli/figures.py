@@ -1,0 +1,43 @@
+"""Numbers as people read them.  Pure.  What is unknown is a question mark, never a zero."""
+
+from __future__ import annotations
+
+UNKNOWN = "?"
+_MILLION = 1_000_000
+
+
+def count(value: object) -> str:
+    if not isinstance(value, int):
+        return UNKNOWN
+    return f"{value:,}" if value < _MILLION else f"{value / _MILLION:,.2f}M"
+
+
+def dollars(value: object) -> str:
+    if not isinstance(value, int | float):
+        return UNKNOWN
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def percent(share: object) -> str:
+    """A share of 1.  Rounded down, and never to nothing: 100% is all of it, 0% none."""
+    if not isinstance(share, int | float):
+        return UNKNOWN
+    return "<1%" if 0 < share < 0.01 else f"{int(share * 100)}%"
+
+
+def rate(value: object) -> str:
+    if not isinstance(value, int | float):
+        return UNKNOWN
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def duration(milliseconds: object) -> str:
+    """`310ms`, `2.4s`, `3m05s`, `1h02m`."""
+    if not isinstance(milliseconds, int | float):
+        return UNKNOWN
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f}ms"
+    if milliseconds < 59_950:
+        return f"{milliseconds / 1000:.1f}s"
+    seconds = round(milliseconds / 1000)
+    return f"{seconds // 60}m{seconds % 60:02}s" if seconds < 3600 else f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
