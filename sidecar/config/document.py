@@ -51,12 +51,12 @@ class Document:
     faults: list[Fault] = field(default_factory=list)
 
     def place(self, path: Path, *, of_key: bool = False) -> Place:
-        """Where the value (or key) of `path` stands; of what is missing, where the key of the nearest thing around it does."""
+        """Where the value (or key) of `path` stands; of what is missing, where the nearest thing around it does, by its key if it has one."""
         if path in self.places and not of_key:
             return self.places[path]
-        while path and path not in self.keys:
+        while path and path not in self.keys and path not in self.places:
             path = path[:-1]
-        return self.keys.get(path, (1, 1))
+        return self.keys.get(path) or (self.places[path] if path else (1, 1))
 
 
 class _TooMuchError(Exception):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecar.budgets.budget import Budget, Limit, Per, Unit
 from sidecar.config.load import load, parsed
 from sidecar.config.settings import Settings, Timeouts
 from sidecar.errors import ConfigError
@@ -93,6 +94,16 @@ def test_everything_the_file_says_is_in_force():
     assert corp.headers == (("x-team", "core"), ("x-session", "{session}"), ("x-second-key", Secret((Keyring("other"),))))
     assert (corp.only, corp.proxy, corp.model_form) == (("/v1/*",), "http://proxy.corp.example:3128", None)
     assert corp.model_rules == (ModelRule("claude-haiku-4-5*", "house-small"),)
+
+
+def test_budgets_are_dollars_or_tokens_of_everything_or_of_a_part():
+    lines = "[{per: day, limit: $5.50}, {per: session, limit: 2M tokens, gateway: mine}, {per: week, limit: 1.5k tokens, tag: night}]"
+    found = settings(f"gateways: {{mine: {{preset: vercel}}}}\nbudgets: {lines}")
+    assert found.budgets == (
+        Budget(Per.DAY, Limit(5_500_000_000, Unit.DOLLARS)),
+        Budget(Per.SESSION, Limit(2_000_000, Unit.TOKENS), gateway="mine"),
+        Budget(Per.WEEK, Limit(1500, Unit.TOKENS), tag="night"),
+    )
 
 
 def test_the_users_entries_go_over_the_presets():
@@ -188,6 +199,18 @@ def test_the_variables_that_are_read_are_named():
         ("timeouts: {connect: 1:30}", "1:21: timeouts.connect: must be a duration with its unit"),
         ("timeouts: {idle: 0s}", "1:18: timeouts.idle: must be more than 0"),
         ("limits: {body: 32MB}", "1:16: limits.body: must be a size with its unit"),
+        ("budgets: {per: day, limit: $5}", "1:10: budgets: must be a list"),
+        ("budgets: [{limit: $5}]", "1:11: budgets.0.per: is missing"),
+        ("budgets: [{per: day}]", "1:11: budgets.0.limit: is missing"),
+        ("budgets: [{per: year, limit: $5}]", "1:17: budgets.0.per: must be 'day', 'week', 'month' or 'session'"),
+        ("budgets: [{per: day, limit: 5}]", "1:29: budgets.0.limit: must be an amount with its unit, like $5.00, 2M tokens"),
+        ("budgets: [{per: day, limit: $5,00}]", "1:32: budgets.0.00: this key is unknown"),
+        ("budgets: [{per: day, limit: 2m tokens}]", "1:29: budgets.0.limit: must be an amount"),
+        ("budgets: [{per: day, limit: $0.00}]", "1:29: budgets.0.limit: must be more than 0"),
+        ("budgets: [{per: day, limit: 0.5 tokens}]", "1:29: budgets.0.limit: must be more than 0"),
+        ("budgets: [{per: day, limit: $5, gateway: nope}]", "1:42: budgets.0.gateway: there is no gateway 'nope'"),
+        ("budgets: [{per: day, limit: $5, tag: 'a,b'}]", "1:38: budgets.0.tag: a tag holds no comma"),
+        ("budgets: [{per: day, limit: $5, gatewey: edgee}]", "1:33: budgets.0.gatewey: this key is unknown; did you mean gateway?"),
         ("log: {level: loud}", "1:14: log.level: must be 'debug', 'info', 'warning' or 'error'"),
         ("allow_remote: maybe", "1:15: allow_remote: must be true or false"),
         ("proxy: ftp://x", "1:8: proxy: must be a URL that begins"),

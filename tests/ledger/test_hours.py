@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.budgets.budget import Budget, Limit, Per, Unit, account
 from sidecar.ledger import hours, reader, schema
 from sidecar.ledger.entry import Kind
 from sidecar.ledger.reports import KEYS, report
@@ -56,6 +57,14 @@ def path(tmp_path):
     ledger.open(opening(number + 1, started_at=NOON + 1))
     ledger.stop()
     return path
+
+
+def until(claim) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + 10
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def roll_up(path: str, before: float) -> int:
@@ -180,3 +189,30 @@ def test_an_earlier_versions_ledger_is_brought_up_to_date_with_its_rows(tmp_path
     assert report(path)["total"]["input_tokens"] == 5
     assert roll_up(path, NOON) == 1
     assert report(path)["total"]["input_tokens"] == 5
+
+
+def test_the_writer_sums_up_what_is_older_than_is_kept_as_soon_as_it_has_time(path):
+    with at_end_close(schema.connect(path)) as connection:
+        ago = "strftime('%Y-%m-%dT%H:%M:%fZ', started_at, '-9000 days')"
+        connection.execute(f"UPDATE requests SET started_at = {ago}, finished_at = {ago}, outcome = coalesce(outcome, 'lost')")
+    ledger = Ledger(path, "two", print)
+    ledger.start()
+    before = reports(path)
+    ledger.open(opening(9999, instance="two", started_at=time.time(), kind=Kind.OTHER))
+    ledger.configure(365 * 86400.0)
+    until(lambda: count(path, "requests") == 1)
+    assert reports(path) == before
+    ledger.stop()
+
+
+def test_what_a_budget_counts_is_the_same_before_and_after(path):
+    ledger = Ledger(path, "two", print)
+    ledger.start()
+    day = account(Budget(Per.DAY, Limit(1, Unit.TOKENS)), NOON + 20 * HOUR)
+    session = account(Budget(Per.SESSION, Limit(1, Unit.DOLLARS), gateway="anthropic", tag="laptop"), NOON, "s1")
+    found = [ledger.balance(each).result() for each in (day, session)]
+    assert found[1].nanousd > 0
+    assert roll_up(path, NOON + 400 * 86400) > 20
+    ledger.configure(None)
+    assert [ledger.balance(each).result() for each in (day, session)] == found
+    ledger.stop()
