@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from contextlib import closing as closed_after
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from exchanges import NOON, closing, opening, reading
 
 from sidecar.errors import SidecarError
 from sidecar.ledger import reprice as reprice_module
@@ -18,6 +19,9 @@ from sidecar.ledger.schema import connect
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Usage
 from sidecar.pricing.terms import ModelRates, Rates, Terms
+
+sys.path.insert(0, str(Path(__file__).parent))
+from exchanges import NOON, closing, opening, reading
 
 LIST_PRICE = 10 * 3000 + 7 * 15_000
 HALF = Terms("anthropic", Decimal("0.5"))
