@@ -24,6 +24,7 @@ from sidecar.ledger import schema
 
 DEEP = hypothesis.settings.get_current_profile_name() == "deep"
 KILLS = 100 if DEEP else 5
+THINKING_SECONDS = 0.005
 #: A row is on disk this long after the agent has seen its reply's end: what the contract promises.
 ON_DISK_SECONDS = 0.1
 
@@ -67,6 +68,7 @@ class Load:
                         return
                     assert got.body == b"".join(EVENTS)
                     self.finished[session] = time.monotonic()
+                    await asyncio.sleep(THINKING_SECONDS)
 
     @contextlib.asynccontextmanager
     async def on(self, it, agents: int):
@@ -77,6 +79,22 @@ class Load:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert [error for error in ended if isinstance(error, Exception)] == []
+
+
+@contextlib.asynccontextmanager
+async def stalls():
+    """How long this process had to wait for its turn, at worst: on a machine with too much to do the daemon waits as long."""
+    worst = [0.0]
+
+    async def tick() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            worst[0] = max(worst[0], time.monotonic() - before - 0.005)
+
+    ticking = asyncio.ensure_future(tick())
+    yield lambda: worst[0]
+    ticking.cancel()
 
 
 @pytest.mark.timeout(30 * KILLS)
@@ -90,14 +108,15 @@ async def test_killed_at_any_moment_it_loses_no_request_that_was_seen_to_end(tmp
             for _ in range(KILLS):
                 await it.started()
                 last_start = time.monotonic()
-                async with load.on(it, agents=6), client(it) as hanging:
+                async with load.on(it, agents=4), client(it) as hanging, stalls() as stalled:
                     hanging.send(request(it, b"x-want: hang", b"x-sidecar-session: hung"))
                     await hanging.reader.readuntil(b"\n\n\r\n")
                     await asyncio.sleep(ON_DISK_SECONDS + generator.uniform(0, 0.5))
                     killed_at = time.monotonic()
                     it.kill()
                     hung += 1
-                    due |= {session for session, at in load.finished.items() if last_start < at < killed_at - ON_DISK_SECONDS}
+                    settled = killed_at - ON_DISK_SECONDS - stalled()
+                    due |= {session for session, at in load.finished.items() if last_start < at < settled}
                 rows = it.rows()
                 sessions = [row["session"] for row in rows if row["session"] != "hung"]
                 complete = {row["session"] for row in rows if row["outcome"] == "complete"}
@@ -111,7 +130,7 @@ async def test_killed_at_any_moment_it_loses_no_request_that_was_seen_to_end(tmp
             assert {row["outcome"] for row in rows} == {"complete", "lost"}
             assert [row["outcome"] for row in rows if row["session"] == "hung"] == ["lost"] * hung
             assert all(row["output_tokens"] == 7 for row in rows if row["outcome"] == "complete")
-            assert len(due) > 10 * KILLS
+            assert len(due) > 5 * KILLS
             it.terminate()
 
 
