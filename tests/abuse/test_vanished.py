@@ -238,7 +238,6 @@ async def test_when_packets_are_dropped_every_exchange_ends_by_itself(tmp_path, 
                 refused, unreachable, cut = await asyncio.gather(idle.reply(), new.reply(), streaming.reader.read())
             assert refused.value(b"x-sidecar-error") == b"upstream_closed"
             assert unreachable.value(b"x-sidecar-error") == b"unreachable"
-            assert b"timed out" in unreachable.body
             assert cut == b""  # no last chunk
             namespaces.mend()
             assert (await ask(sidecar, target=b"/quick", **get)).body == b"quick"
