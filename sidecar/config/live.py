@@ -7,6 +7,7 @@ force; `error` says what is wrong until it is mended.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ class LiveSettings:
 def _look(path: str) -> _Seen:
     """What tells one state of the file (or of the lack of it) from another.  Owner and mode move the last of them."""
     try:
-        info = Path(path).stat()
+        info = os.stat(path)
     except OSError:
         return ()
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

@@ -41,6 +41,9 @@ WAITING_LIMIT = 10_000
 JOBS_AT_ONCE = 256
 PRICED_AT_ONCE = 32
 
+#: After the first job of a batch: what comes meanwhile wakes nobody, and a wake-up costs the event loop more than a row does.
+GATHER_SECONDS = 0.02
+
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.1, 5.0
 _PRICES_SECONDS = 5.0
 _LAST_TRIES_SECONDS = 3.0
@@ -160,6 +163,8 @@ class Ledger:
         """Wait until there is something to do, then take what the queue holds."""
         with suppress(queue.Empty):
             self._take(self._queue.get(timeout=self._patience()))
+            if not self._stopping:
+                time.sleep(GATHER_SECONDS)
             for _ in range(JOBS_AT_ONCE):
                 self._take(self._queue.get_nowait())
 

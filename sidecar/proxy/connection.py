@@ -191,6 +191,9 @@ class Reply:
                 return b""
             if self._error is not None:
                 raise ReplyCut from self._error
+            if idle_seconds is None:
+                await self._wait()
+                continue
             try:
                 async with asyncio.timeout(idle_seconds):
                     await self._wait()

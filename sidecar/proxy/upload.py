@@ -39,6 +39,11 @@ async def whole(request: web.BaseRequest, limit: int) -> bytes:
     )
     if (request.content_length or 0) > limit:
         raise too_large
+    if request.content.is_eof():  # all of it has come by now
+        body = request.content.read_nowait()
+        if len(body) > limit:
+            raise too_large
+        return body
     collected = []
     size = 0
     async for piece in pieces(request.content.iter_any()):
