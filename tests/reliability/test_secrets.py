@@ -94,11 +94,14 @@ def quoting(key: bytes) -> dict[bytes, tuple[bytes, ...]]:
     }
 
 
+MESSAGE = b'{"type":"message","model":"m","stop_reason":"end_turn","usage":{"input_tokens":50,"output_tokens":5}}'
+
+
 async def script(talk):
     """Answers as the request's `x-want` says."""
     while incoming := await talk.request():
         want = next(iter(incoming.values(b"x-want")), b"")
-        for piece in CUTS.get(want) or quoting(incoming.values(b"x-api-key")[0]).get(want, () if want in CUTS else (reply(),)):
+        for piece in CUTS.get(want) or quoting(incoming.values(b"x-api-key")[0]).get(want, () if want in CUTS else (reply(MESSAGE),)):
             if piece is None:
                 await asyncio.Event().wait()
             await talk.send(piece)
@@ -111,6 +114,7 @@ CONFIG = """
 log: {{level: debug}}
 timeouts: {{connect: 500ms, first_byte: 500ms, drain: 10s}}
 limits: {{body: 1KiB}}
+budgets: [{{per: session, limit: 10 tokens, tag: spent}}]
 gateway: there
 gateways:
   there: {{base_url: "{url}", credential: {{env: HUNT_KEY}}, headers: {{x-second-key: {{credential: {{file: "{file}"}}}}}}}}
@@ -147,7 +151,10 @@ async def provoked(it) -> dict[str, tuple[int, bytes, bytes]]:
     def raw(target: bytes, *fields: bytes) -> bytes:
         return b"\r\n".join([b"POST " + target + b" HTTP/1.1", *fields, b"content-length: 2", b"", b"{}"])
 
+    while (await ask(it, b"x-sidecar-tags: spent")).status == 200:
+        pass  # a request counts once it has ended
     asked = [
+        request(it, b"x-sidecar-tags: spent"),
         request(it, held=it.given[:-4] + "AAAA"),
         request(it).replace(b"Host: 127.0.0.1", b"Host: evil.example"),
         request(it, b"Origin: https://evil.example"),
