@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import aiohappyeyeballs
 
 from sidecar.errors import Refusal
-from sidecar.proxy.connection import Connection
+from sidecar.proxy.connection import MAX_HEAD, Connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -184,17 +184,28 @@ def _socket(address: tuple[int | socket.AddressFamily, int | socket.SocketKind, 
     return sock
 
 
+_TUNNEL_OPEN = (b"HTTP/1.1 200", b"HTTP/1.0 200")
+
+
 class _Tunnel(asyncio.Protocol):
-    """Reads a proxy's answer to CONNECT, up to the empty line; TLS takes over the transport behind it."""
+    """Reads a proxy's answer to CONNECT, up to the empty line; TLS takes over the transport behind it.
+
+    Only behind a 200 the empty line is waited for: what is no HTTP may never send one.
+    """
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._head = b""
 
     def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
         self._head += data
-        if b"\r\n\r\n" in self._head and not self.answer.done():
-            self.answer.set_result(self._head.split(b"\r\n", 1)[0])
+        status, found, _ = self._head.partition(b"\r\n")
+        if b"\r\n\r\n" in self._head or (found and not status.startswith(_TUNNEL_OPEN)):
+            self.answer.set_result(status)
+        elif len(self._head) > MAX_HEAD:
+            self.answer.set_exception(Refusal("unreachable", "the proxy's answer to CONNECT does not end"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.answer.done():
@@ -209,7 +220,7 @@ async def _through_tunnel(sock: socket.socket, endpoint: Endpoint, tls: ssl.SSLC
         authorization = f"Proxy-Authorization: {credentials}\r\n" if credentials else ""
         transport.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n".encode())
         status = await tunnel.answer
-        if not status.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
+        if not status.startswith(_TUNNEL_OPEN):
             raise Refusal("unreachable", f"the proxy refused the way to {target}: {status[:80].decode('latin-1')!r}")
         connection = Connection()
         upgraded = await loop.start_tls(transport, connection, tls, server_hostname=endpoint.host)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import datetime as dt
 import ssl
 
 import pytest
 import trustme
 from fakes.raw import raw_gateway, reply, says
+from fakes.tunnel import proxy
 
 from sidecar.config.settings import Timeouts
 from sidecar.errors import Refusal
@@ -99,47 +98,10 @@ async def test_a_connection_that_does_not_come_about_has_its_limit():
         assert refused.value.code == "timeout_connect"
 
 
-@contextlib.asynccontextmanager
-async def proxy(status=b"HTTP/1.1 200 Connection established\r\n\r\n"):
-    """A CONNECT proxy which sends everybody to the loopback; `seen` are the heads it got."""
-    seen = []
-    writers = []
-
-    async def pump(reader, writer):
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-        writer.close()
-
-    async def serve(reader, writer):
-        writers.append(writer)
-        head = await reader.readuntil(b"\r\n\r\n")
-        seen.append(head)
-        method, target, _ = head.split(b" ", 2)
-        if method != b"CONNECT":
-            writer.write(reply(b"forwarded"))
-            writer.close()
-            return
-        writer.write(status)
-        if b" 200 " in status:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", int(target.rsplit(b":", 1)[1]))
-            await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://me:p%40ss@127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
-
-
 async def test_https_goes_through_a_tunnel_and_is_checked_at_its_end(authority):
     async with raw_gateway(says(reply(b"ok")), ssl=server_side(authority, "gateway.example")) as there, proxy() as (url, seen):
         named = gateway(f"https://gateway.example:{there.port}", ca_file=authority.path)
-        assert await ask(named, {"HTTPS_PROXY": url}) == (200, b"ok")
+        assert await ask(named, {"HTTPS_PROXY": url.replace("://", "://me:p%40ss@")}) == (200, b"ok")
         assert seen[0].startswith(b"CONNECT gateway.example:%d HTTP/1.1\r\n" % there.port)
         assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss") in seen[0]
         assert there.requests[0].values(b"proxy-authorization") == []
