@@ -14,6 +14,7 @@ The folders, in the order in which a request meets them:
     metering     the reply's copy -> a `Reading` of its tokens
     pricing      a `Reading` -> nano-dollars
     ledger       one row per request, in SQLite
+    budgets      what may be spent, what has been, what is left
     observe      the log, with no secret in it
     demo         a stand-in gateway and the story with no account
 """
