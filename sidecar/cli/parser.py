@@ -133,6 +133,7 @@ COMMANDS = (
             _argument("--until", metavar="WHEN", help="the same (default: now)"),
             _argument("-s", "--session", metavar="ID", help="this session's story; its beginning is enough (with --by: only this session)"),
             _argument("-g", "--gateway", metavar="GATEWAY", help="only this gateway"),
+            _argument("--reprice", action="store_true", help="first compute the cost of these requests anew, at today's table and terms"),
             _JSON,
             _argument("--csv", action="store_true", help="print CSV"),
         ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.cli.figures import UNKNOWN, count, dollars, duration, percent, rate
 from sidecar.cli.story import print_story
-from sidecar.cli.tables import plain, print_table
+from sidecar.cli.tables import plain, print_lines, print_table
 from sidecar.errors import UsageError
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
@@ -19,9 +19,14 @@ from sidecar.ledger.story import session_named, story
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Row = Mapping[str, object]
+
+#: Before a cost that nobody bills.
+SUBSCRIPTION = "~"
+#: A tenth of a cent: less than that is rounding.
+_WORTH_A_NOTE_USD = 0.001
 
 
 def usage(args: argparse.Namespace) -> int:
@@ -32,6 +37,11 @@ def usage(args: argparse.Namespace) -> int:
     since = moment_of(args.since or "today", now) if args.since or not args.session else None
     until = moment_of(args.until, now) if args.until else None
     session = session_named(args.places.ledger, args.session) if args.session else None
+    if args.reprice:
+        # Here, not above: configuration and price table take longer than a report.
+        from sidecar.cli.reprice import reprice_requests  # noqa: PLC0415
+
+        reprice_requests(args, since, until, session)
     by = args.by or "session"
     found = report(args.places.ledger, by, since, until, session, args.gateway)
     rows = found["rows"]
@@ -48,7 +58,18 @@ def usage(args: argparse.Namespace) -> int:
         print_story(told, _SUMS, _NUMBERS, _DISPENSABLE, _zone(now))
     else:
         _print_rows(by, rows, found["total"], _period(since, until, now))
+        print_lines(_notes(found["total"]))
     return 0
+
+
+def _notes(total: Row) -> Iterator[str]:
+    """What a sum of costs does not say by itself."""
+    if total["subscription_cost_usd"] is not None:
+        yield f"{SUBSCRIPTION} {dollars(total['subscription_cost_usd'])} of it went through a subscription: what the tokens cost by the list"
+    difference = total["reported_difference_usd"]
+    if isinstance(difference, float) and abs(difference) >= _WORTH_A_NOTE_USD:
+        more = "more" if difference > 0 else "less"
+        yield f"gateways reported a cost themselves: {dollars(total['reported_cost_usd'])}, {dollars(abs(difference))} {more} than computed"
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
@@ -107,14 +128,18 @@ def _written(row: Row) -> str:
 def _sum_of_costs(row: Row) -> str:
     """A plus says that there were requests without a price."""
     cost = dollars(row["cost_usd"])
-    return f"{cost}+{UNKNOWN}" if row["unpriced_requests"] and cost != UNKNOWN else cost
+    if row["unpriced_requests"] and cost != UNKNOWN:
+        cost += f"+{UNKNOWN}"
+    return cost if row["subscription_cost_usd"] is None else SUBSCRIPTION + cost
 
 
 def _cost(row: Row) -> str:
     if "cost_usd" in row:
         return _sum_of_costs(row)
     nanousd = row["cost_nanousd"]
-    return dollars(nanousd / 1e9 if isinstance(nanousd, int) else None)
+    if not isinstance(nanousd, int):
+        return UNKNOWN
+    return (SUBSCRIPTION if row["billing"] == "subscription" else "") + dollars(nanousd / 1e9)
 
 
 def _errors(row: Row) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sidecar.pricing.terms import Terms
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,3 +53,7 @@ class Settings:
     ledger_keep_seconds: float | None = 365 * 86400.0
     log_level: str = "info"
     variables: tuple[str, ...] = ()
+
+    def terms(self, gateway: str) -> Terms:
+        """On which terms a gateway sells; one that is configured no more, at the list's prices."""
+        return self.gateways[gateway].terms if gateway in self.gateways else Terms(models=self.prices)

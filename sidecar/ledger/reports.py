@@ -97,7 +97,11 @@ def _added(rows: Iterable[Row]) -> Row:
 
 
 def _shown(sums: Row) -> Row:
-    """As a report's row has it.  Shares are of 1; speed counts the waiting too; the first byte's time is the mean."""
+    """As a report's row has it.  Shares are of 1; speed counts the waiting too; the first byte's time is the mean.
+
+    `subscription_cost_usd` is what of the cost nobody bills: the same tokens by the list.  `reported_cost_usd` is what gateways
+    said themselves, and the difference by how much that is more than the cost computed, of requests that have both.
+    """
     number = {name: value if isinstance(value := sums[name], int) else None for name in NUMBERS}
     requests = number["requests"] or 0
     read_or_not = [tokens for name in _INPUT_SIDE if (tokens := number[name]) is not None]
@@ -106,6 +110,9 @@ def _shown(sums: Row) -> Row:
         **{name: number[name] for name in _TOKENS},
         "cost_usd": _per(number["cost_nanousd"], 1e9),
         "unpriced_requests": requests - (number["priced_requests"] or 0),
+        "subscription_cost_usd": _per(number["subscription_nanousd"], 1e9),
+        "reported_cost_usd": _per(number["reported_nanousd"], 1e9),
+        "reported_difference_usd": _per(number["difference_nanousd"], 1e9),
         "errors": number["errors"] or 0,
         "first": sums["first"],
         "last": sums["last"],

@@ -25,6 +25,9 @@ PLAIN = """
         sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
         sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(cost_nanousd) / 1e9 AS cost_usd,
         count(*) - count(cost_nanousd) AS unpriced_requests,
+        sum(CASE WHEN billing = 'subscription' THEN cost_nanousd END) / 1e9 AS subscription_cost_usd,
+        sum(CAST(round(reported_cost_usd * 1e9) AS INTEGER)) / 1e9 AS reported_cost_usd,
+        sum(CAST(round(reported_cost_usd * 1e9) AS INTEGER) - cost_nanousd) / 1e9 AS reported_difference_usd,
         count(CASE WHEN outcome NOT IN ('complete', 'client_cancelled') THEN 1 END) AS errors,
         min(started_at) AS first, max(started_at) AS last
     FROM requests {tags} WHERE kind = 'inference' AND started_at >= ? AND started_at < ? {only}
