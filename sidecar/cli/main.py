@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         starts_agent = args.verb == "run"
-        if args.verb != "demo":  # it makes a home of its own
+        if args.verb not in {"demo", "statusline"}:  # one makes a home of its own, the other needs none
             args.places = places.find(os.environ, args.config)
         module, _, function = args.handler.partition(":")
         handler: Callable[..., int] = getattr(import_module(module), function)

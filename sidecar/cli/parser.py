@@ -150,6 +150,17 @@ COMMANDS = (
         "sidecar.cli.export:export",
     ),
     Command(
+        "statusline",
+        "one line for Claude Code's status line: gateway, tokens, cost, what is left of the budget",
+        "sidecar statusline --install",
+        (
+            _argument("--install", action="store_true", help="add it to Claude Code's settings, beside the status line that is there"),
+            _argument("--remove", action="store_true", help="take it out again"),
+            _argument("--beside", metavar="COMMAND", help="run this status line too, and show its output first"),
+        ),
+        "sidecar.cli.statusline:statusline",
+    ),
+    Command(
         "token",
         "print a pass, for a client that run does not start",
         "sidecar token -g vercel --ttl 8h",

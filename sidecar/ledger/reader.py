@@ -6,12 +6,11 @@ import os
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from sidecar.errors import SidecarError
 from sidecar.ledger import quarters
 from sidecar.ledger.hours import BOTH
-from sidecar.ledger.schema import HOURS_COLUMNS, migrate
+from sidecar.ledger.schema import HOURS_COLUMNS, for_reading, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +43,7 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 def _ledger(path: str) -> sqlite3.Connection:
     if os.path.exists(path):
-        address = "/" + os.path.abspath(path).replace(os.sep, "/").lstrip("/")  # with a slash before the drive letter, if there is one
-        connection = sqlite3.connect(f"file://{quote(address)}?mode=ro", uri=True, isolation_level=None)
+        connection = sqlite3.connect(for_reading(path), uri=True, isolation_level=None)
         if _has(connection, "requests"):
             return connection
         connection.close()

@@ -17,7 +17,7 @@ from sidecar.errors import Refusal
 from sidecar.ledger.entry import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from sidecar.budgets.budget import Account, Budget, Spent
     from sidecar.config.settings import Settings
@@ -47,6 +47,12 @@ async def standing(budgets: Iterable[Budget], ledger: Ledger) -> list[tuple[Acco
     open_now = [account(budget, now) for budget in budgets if budget.per is not Per.SESSION]
     known = [(each, spent) for each in open_now if (spent := await _spent(each, ledger)) is not None]
     return known + [(each, spent) for each, spent in ledger.spending.sessions() if each.budget in budgets]
+
+
+def counts(each: Account, session: str, gateway: str, tags: Collection[str]) -> bool:
+    """Whether this account counts what the session does there."""
+    budget = each.budget
+    return each.session in {None, session} and budget.gateway in {None, gateway} and (budget.tag is None or budget.tag in tags)
 
 
 async def _spent(each: Account, ledger: Ledger) -> Spent | None:

@@ -13,8 +13,9 @@ from aiohttp import web
 from sidecar import __version__
 from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
+from sidecar.ledger.newest import newest_request
 from sidecar.ledger.reports import report
-from sidecar.proxy.budgets import standing
+from sidecar.proxy.budgets import counts, standing
 from sidecar.proxy.replies import answer
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
@@ -88,12 +89,16 @@ class Own:
         self._for_the_owner(request)
         return answer({"streams": [record.under_way() for record in self.parts.under_way.values()]})
 
-    async def _usage(self, request: web.Request, _settings: Settings, given: dict[str, str]) -> web.Response:
+    async def _usage(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
         bearer = admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
         session = given.get("session") or bearer.session or bearer.run
-        if bearer.scope == "agent" and session not in {bearer.session, bearer.run}:
+        newest = await asyncio.to_thread(newest_request, self.places.ledger, session, None if bearer.scope == "control" else bearer.run)
+        if bearer.scope == "agent" and session not in {bearer.session, bearer.run} and newest is None:
             raise Refusal("forbidden_scope", "an agent's pass reads its own session only")
-        return answer(await asyncio.to_thread(report, self.places.ledger, by="session", session=session))
+        used = await asyncio.to_thread(report, self.places.ledger, by="session", session=session)
+        known = await standing(settings.budgets, self.parts.ledger) if newest else []
+        budgets = [told(account, spent) for account, spent in known if newest and counts(account, session, newest.gateway, newest.tags)]
+        return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets})
 
     async def _credential(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
         self._for_the_owner(request)
