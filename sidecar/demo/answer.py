@@ -1,4 +1,4 @@
-"""The stand-in's answer to an `Ask`: one message, and the same message as stream events.  Pure.
+"""The stand-in's answer to an `Ask`, in the words of the Messages API: one message, and the same as stream events.  Pure.
 
 The events are those of the Messages API: https://docs.claude.com/en/docs/build-with-claude/streaming.
 """
@@ -26,7 +26,7 @@ def message(ask: Ask) -> Json:
     """The whole answer, as a request without `stream` gets it."""
     content = _content(ask)
     return {
-        "id": f"msg_standin_{_digest(ask)}",
+        "id": f"msg_standin_{digest(ask)}",
         "type": "message",
         "role": "assistant",
         "model": ask.model,
@@ -74,7 +74,24 @@ def events(ask: Ask) -> Iterator[Json]:
     yield {"type": "message_stop"}
 
 
-def _digest(ask: Ask) -> str:
+def said(ask: Ask) -> str:
+    """The answer's text."""
+    if ask.calls:
+        return "Let me use a tool for that."
+    if ask.tool_results is not None:
+        return f"The tool said: “{ask.tool_results[:_CLIP]}”."
+    return (
+        f"You said: “{ask.text[:_CLIP]}”. I am a stand-in for a gateway: no model, no account, no network. I only know "
+        "how to speak its language: words as they come, pings in between, and a count of the tokens at the end."
+    )
+
+
+def words(text: str) -> list[str]:
+    """A stream's pieces of a text."""
+    return _WORD.findall(text)
+
+
+def digest(ask: Ask) -> str:
     return hashlib.sha256(repr(ask).encode()).hexdigest()[:16]
 
 
@@ -82,23 +99,11 @@ def _content(ask: Ask) -> list[Json]:
     content: list[Json] = []
     if ask.thinks:
         content.append({"type": "thinking", "thinking": "They said something. I shall quote it.", "signature": "c3RhbmQtaW4="})
-    if ask.calls:
-        content.append({"type": "text", "text": "Let me use a tool for that."})
-        content.extend(
-            {"type": "tool_use", "id": f"toolu_standin_{_digest(ask)}_{number}", "name": call.name, "input": call.input}
-            for number, call in enumerate(ask.calls)
-        )
-    elif ask.tool_results is not None:
-        content.append({"type": "text", "text": f"The tool said: “{ask.tool_results[:_CLIP]}”."})
-    else:
-        content.append(
-            {
-                "type": "text",
-                "text": f"You said: “{ask.text[:_CLIP]}”. I am a stand-in for a gateway: no model, no account, no network. I only know "
-                "how to speak its language: words as they come, pings in between, and a count of the tokens at the end.",
-            }
-        )
-    return content
+    content.append({"type": "text", "text": said(ask)})
+    return content + [
+        {"type": "tool_use", "id": f"toolu_standin_{digest(ask)}_{number}", "name": call.name, "input": call.input}
+        for number, call in enumerate(ask.calls)
+    ]
 
 
 def _opening(block: Json) -> Json:
@@ -114,9 +119,12 @@ def _opening(block: Json) -> Json:
 def _deltas(block: Json) -> Iterator[Json]:
     match block["type"]:
         case "thinking":
-            yield from ({"type": "thinking_delta", "thinking": word} for word in _WORD.findall(str(block["thinking"])))
+            for word in words(str(block["thinking"])):
+                yield {"type": "thinking_delta", "thinking": word}
             yield {"type": "signature_delta", "signature": block["signature"]}
         case "tool_use":
-            yield from ({"type": "input_json_delta", "partial_json": part} for part in _WORD.findall(json.dumps(block["input"])))
+            for part in words(json.dumps(block["input"])):
+                yield {"type": "input_json_delta", "partial_json": part}
         case _:
-            yield from ({"type": "text_delta", "text": word} for word in _WORD.findall(str(block["text"])))
+            for word in words(str(block["text"])):
+                yield {"type": "text_delta", "text": word}

@@ -1,4 +1,4 @@
-"""What one request to the Messages API asks of the stand-in.  Pure: a body's bytes in, an `Ask` out.
+"""What one request asks of the stand-in, whatever the format; and how one to the Messages API says it.  Pure: bytes in, an `Ask` out.
 
 Tokens are made up but fixed by the request, so that a test can say beforehand what the ledger must hold: four characters of compact
 JSON are one token.  The cache is made up in the same way, with no memory: a request that marks anything with `cache_control` writes
@@ -40,7 +40,7 @@ class Prompt:
 class Ask:
     """`text` is what the user said last, without what a client wraps around it; `calls` are the tools to use now.
 
-    `tool_results` is None unless the request brings some.
+    `tool_results` is None unless the request brings some; `wants_usage` is what only Chat Completions can say no to.
     """
 
     model: str
@@ -50,21 +50,19 @@ class Ask:
     tool_results: str | None
     calls: tuple[ToolCall, ...]
     prompt: Prompt
+    wants_usage: bool = True
 
 
 def read(body: bytes) -> Ask:
     """ValueError for what is no Messages request; its text is the error message."""
-    request = json.loads(body)
-    fields = request if isinstance(request, dict) else {}
-    model, messages = fields.get("model"), _objects(fields.get("messages"))
-    if not isinstance(model, str):
-        raise ValueError("model: Field required")
+    fields, model = opened(body)
+    messages = objects(fields.get("messages"))
     if not messages:
         raise ValueError("messages: Field required")
     # Claude Code puts notes of its own behind the user's message, in the role `system`.
     turn = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=0)
     blocks = _blocks(messages[turn])
-    results = [_text(block.get("content")) for block in blocks if block.get("type") == "tool_result"]
+    results = [text_of(block.get("content")) for block in blocks if block.get("type") == "tool_result"]
     texts = [str(block.get("text")) for block in blocks if block.get("type") == "text"]
     said = [text for text in texts if not text.startswith("<system-reminder>")]
     text = said[-1].strip() if said and not results else ""
@@ -75,27 +73,37 @@ def read(body: bytes) -> Ask:
         thinks=isinstance(thinking, dict) and thinking.get("type") != "disabled",
         text=text,
         tool_results="\n".join(results) if results else None,
-        calls=_calls(text, {str(tool.get("name")) for tool in _objects(fields.get("tools"))}),
+        calls=wanted(text, {str(tool.get("name")) for tool in objects(fields.get("tools"))}),
         prompt=_prompt(fields, messages[:turn], messages[turn:]),
     )
+
+
+def opened(body: bytes) -> tuple[Json, str]:
+    """The request's fields and its model, which every format has.  ValueError for anything else."""
+    request = json.loads(body)
+    fields = request if isinstance(request, dict) else {}
+    model = fields.get("model")
+    if not isinstance(model, str):
+        raise ValueError("model: Field required")
+    return fields, model
 
 
 def tokens(value: object) -> int:
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False)) // 4 + 1
 
 
-def _calls(text: str, offered: set[str]) -> tuple[ToolCall, ...]:
+def wanted(text: str, offered: set[str]) -> tuple[ToolCall, ...]:
     """Every `use tool NAME {json input}` in the text, if the request offers that tool.  The input may hold a prompt that does the same."""
     calls = []
     end = 0
     while found := _TOOL_WANTED.search(text, end):
         try:
-            wanted, end = json.JSONDecoder().raw_decode(text, found.end())
+            given, end = json.JSONDecoder().raw_decode(text, found.end())
         except ValueError:
             end = found.end()
             continue
         if found[1] in offered:
-            calls.append(ToolCall(found[1], wanted))
+            calls.append(ToolCall(found[1], given))
     return tuple(calls)
 
 
@@ -110,17 +118,28 @@ def _prompt(fields: Json, earlier: list[Json], last: list[Json]) -> Prompt:
     return Prompt(fresh=tokens([*earlier, *last]), cache_write_5m=tokens(prefix))
 
 
+def prompt_without_marks(earlier: list[Json], last: list[Json]) -> Prompt:
+    """OpenAI's cache asks for no marks and charges for no writes: what an earlier turn has sent is read."""
+    return Prompt(fresh=tokens(last), cache_read=tokens(earlier)) if earlier else Prompt(fresh=tokens(last))
+
+
 def _blocks(message: Json) -> list[Json]:
     content = message.get("content")
-    return [{"type": "text", "text": content}] if isinstance(content, str) else _objects(content)
+    return [{"type": "text", "text": content}] if isinstance(content, str) else objects(content)
 
 
-def _text(content: object) -> str:
-    """Of a tool result: a string, or blocks of which some are text."""
+def text_of(content: object) -> str:
+    """Of a message or a tool result: a string, or blocks of which some are text."""
     if isinstance(content, str):
         return content
-    return "\n".join(str(block.get("text", "")) for block in _objects(content) if block.get("type") == "text")
+    return "\n".join(str(block.get("text", "")) for block in objects(content) if str(block.get("type")).endswith("text"))
 
 
-def _objects(value: object) -> list[Json]:
+def objects(value: object) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def member(fields: Json, name: str) -> Json:
+    """The object of that name, empty where there is none."""
+    value = fields.get(name)
+    return value if isinstance(value, dict) else {}

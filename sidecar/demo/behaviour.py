@@ -56,6 +56,11 @@ def behaviour(model: str, text: str) -> Behaviour:
     return next((found for word, found in BEHAVIOURS.items() if word in words), Behaviour())
 
 
+def openai_envelope(status: int, message: str) -> dict[str, object]:
+    """An error as OpenAI's two formats word it."""
+    return {"error": {"message": message, "type": ERROR_TYPES.get(status, "server_error"), "param": None, "code": None}}
+
+
 def envelope(status: int, message: str, request_id: str) -> dict[str, object]:
     """An error as the Messages API words it."""
     error = {"type": ERROR_TYPES.get(status, "api_error"), "message": message}

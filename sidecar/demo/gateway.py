@@ -1,11 +1,11 @@
-"""A stand-in for an LLM gateway, on loopback: it speaks the Messages API and remembers what came over the wire.
+"""A stand-in for an LLM gateway, on loopback: it speaks the Messages API, OpenAI's two formats, and remembers what came over the wire.
 
     async with StandIn(keys=frozenset({"the-gateway-key"})) as gateway:
         ...                       # point a sidecar at gateway.url
         gateway.received[-1]      # the last request, byte for byte
 
-It answers every prompt by quoting it (`answer.py`), uses a tool when the prompt says `use tool NAME {json input}` (`ask.py`), and
-misbehaves when told to (`behaviour.py`).  Paths are told by their ends, so that it stands in for gateways with any base path.
+It answers every prompt by quoting it (`answer.py`, `chat.py`, `responses.py`), uses a tool when the prompt says `use tool NAME {json
+input}` (`ask.py`), and misbehaves when told to (`behaviour.py`).  Paths are told by their ends, so that it stands in for gateways with any base path.
 The demo and the tests talk to it; nothing of the proxy knows of it.
 """
 
@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sidecar.demo import answer, ask
-from sidecar.demo.behaviour import Behaviour, behaviour, envelope
+from sidecar.demo.behaviour import Behaviour, behaviour
+from sidecar.demo.formats import MESSAGES, Format, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-_MODELS: ask.Json = {
+    from sidecar.demo.ask import Ask, Json
+
+_MODELS: Json = {
     "data": [
         {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
         for name in ("claude-opus-4-8", "claude-sonnet-4-5", "claude-haiku-4-5")
@@ -95,39 +97,40 @@ class StandIn:
         received = Received(request.method, request.raw_path, fields, body)
         self.received.append(received)
         headers = {"request-id": f"req_standin_{len(self.received):06}"}
+        path = received.target.partition("?")[0]
+        form = format_of(path)
         if received.method == "HEAD":
             return web.Response(headers=headers)
         if not self._lets_in(received):
-            return _error(401, "invalid x-api-key", headers)
-        path = received.target.partition("?")[0]
+            return _error(form or MESSAGES, 401, "invalid x-api-key", headers)
         if received.method == "GET" and path.endswith("/models"):
             return _json(_MODELS, headers)
-        if received.method == "POST" and path.endswith(("/messages", "/messages/count_tokens")):
-            return await self._messages(request, received, path, headers)
-        return _error(404, f"not found: {received.method} {path}", headers)
+        if received.method == "POST" and form is not None:
+            return await self._answer(request, received, form, headers)
+        return _error(form or MESSAGES, 404, f"not found: {received.method} {path}", headers)
 
     def _lets_in(self, received: Received) -> bool:
         shown = {value.removeprefix("Bearer ") for name in _KEY_HEADERS for value in received.values(name)}
         return not self._keys or bool(shown & self._keys)
 
-    async def _messages(self, request: web.Request, received: Received, path: str, headers: dict[str, str]) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, received: Received, form: Format, headers: dict[str, str]) -> web.StreamResponse:
         try:
-            asked = ask.read(gzip.decompress(received.body) if "gzip" in received.values("content-encoding") else received.body)
+            asked = form.read(gzip.decompress(received.body) if "gzip" in received.values("content-encoding") else received.body)
         except (ValueError, OSError, EOFError, zlib.error) as fault:
-            return _error(400, str(fault), headers)
-        if path.endswith("/count_tokens"):
+            return _error(form, 400, str(fault), headers)
+        if request.path.endswith("/count_tokens"):
             return _json({"input_tokens": asked.prompt.total}, headers)
         how = behaviour(asked.model, asked.text)
         await asyncio.sleep(self._pace * _FIRST_BYTE_SECONDS if how.first_byte is None else how.first_byte)
         if how.page:
             return web.Response(status=403, text=_PAGE, content_type="text/html", headers=headers)
         if how.error:
-            return _error(how.error, f"the stand-in was asked for error {how.error}", headers)
+            return _error(form, how.error, f"the stand-in was asked for error {how.error}", headers)
         if asked.stream:
-            return await self._stream(request, asked, how, headers)
-        return _json(answer.message(asked), headers, compressed=how.gzip)
+            return await self._stream(request, form, asked, how, headers)
+        return _json(form.whole(asked), headers, compressed=how.gzip)
 
-    async def _stream(self, request: web.Request, asked: ask.Ask, how: Behaviour, headers: dict[str, str]) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, form: Format, asked: Ask, how: Behaviour, headers: dict[str, str]) -> web.StreamResponse:
         reply = web.StreamResponse(headers=headers | {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"})
         encode: Callable[[bytes, bool], bytes] = _plain
         if how.gzip:
@@ -135,15 +138,15 @@ class StandIn:
             encode = _flushed_gzip()
         await reply.prepare(request)
         between = self._pace * _BETWEEN_SECONDS if how.between is None else how.between
-        events = list(answer.events(asked))
+        events = list(form.stream(asked))
         if how.halfway:
             events = events[: len(events) // 2]
         for event in events:
-            await reply.write(encode(_sse(event), False))
+            await reply.write(encode(event, False))
             await asyncio.sleep(between)
         match how.halfway:
             case "error":
-                await reply.write(encode(_sse(envelope(529, "Overloaded", headers["request-id"])), False))
+                await reply.write(encode(form.broken(headers["request-id"]), False))
             case "cut" if request.transport:
                 # Without the last chunk: what was written is delivered, and the client can tell that more was due.
                 request.transport.close()
@@ -151,10 +154,6 @@ class StandIn:
         await reply.write(encode(b"", True))
         await reply.write_eof()
         return reply
-
-
-def _sse(event: dict[str, object]) -> bytes:
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
 
 
 def _plain(data: bytes, _last: bool) -> bytes:
@@ -177,5 +176,5 @@ def _json(value: object, headers: dict[str, str], *, status: int = 200, compress
     )
 
 
-def _error(status: int, message: str, headers: dict[str, str]) -> web.Response:
-    return _json(envelope(status, message, headers["request-id"]), headers, status=status)
+def _error(form: Format, status: int, message: str, headers: dict[str, str]) -> web.Response:
+    return _json(form.error(status, message, headers["request-id"]), headers, status=status)

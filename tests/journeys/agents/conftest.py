@@ -114,6 +114,11 @@ def claude() -> str:
 
 
 @pytest.fixture
+def codex() -> str:
+    return installed("codex")
+
+
+@pytest.fixture
 def opencode() -> str:
     return installed("opencode")
 
