@@ -6,6 +6,7 @@ before `[DONE]`.  Where none came usage is unknown, not zero.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sidecar.metering.errors import failure
@@ -35,10 +36,9 @@ class Chat:
         if event.data.strip() == b"[DONE]":
             self._finished = self._stop_reason is not None
             return
-        try:
+        self._failed = self._failed or event.name == b"error"
+        with suppress(NotJSON):
             self._take(decode(event.data), whole=False)
-        except NotJSON:
-            self._failed = self._failed or event.name == b"error"
 
     def body(self, body: object) -> None:
         """A whole JSON reply: a completion, an error, or anything else that is JSON."""

@@ -47,10 +47,10 @@ class Responses:
         self._finished = False
 
     def event(self, event: Event) -> None:
+        self._failed = self._failed or event.name == b"error"
         try:
             data = decode(event.data)
         except NotJSON:
-            self._failed = self._failed or event.name == b"error"
             return
         kind = text(member(data, "type")) or event.name.decode("ascii", "replace")
         if kind == "error" or member(data, "error"):
