@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
@@ -115,6 +116,8 @@ def _script(cell: Cell, signals: Signals):
                 await talk.send(fault.said)
                 await _then(fault.then, talk)
             case NoUpload() as fault:
+                # Left to itself, the system might take in all of the upload.
+                talk.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
                 await talk.reader.readuntil(b"\r\n\r\n")
                 signals.arrived.set()
                 await talk.send(fault.answer)
@@ -124,6 +127,8 @@ def _script(cell: Cell, signals: Signals):
                     talk.fin()
                 elif fault.then is Then.RST:
                     talk.rst()
+                if fault.is_answered:
+                    await signals.delivered.wait()  # until then not a byte more is taken
                 await _gone(talk)
             case Body():
                 await talk.request()
@@ -167,7 +172,7 @@ async def _then(then: Then, talk: Conversation, framing: Framing | None = None) 
 
 async def _gone(talk: Conversation) -> None:
     """Until the other side has ended the connection; what it still sends is thrown away."""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         while await talk.reader.read(65536):
             pass
 
@@ -181,7 +186,7 @@ async def _asked(cell: Cell, sidecar: Sidecar, signals: Signals) -> Message | No
     async with connected(sidecar.port) as sock:
         saying = asyncio.ensure_future(say(sock, _request(cell, sidecar, b"{" + b" " * (size - 2) + b"}")))
         try:
-            if isinstance(fault, NoUpload) and fault.code is None and not fault.answer:
+            if isinstance(fault, NoUpload) and not fault.is_answered:
                 await signals.arrived.wait()
                 return None
             return understood(await listen(sock, lambda data: signals.delivered.set() if awaited in data else None))

@@ -73,6 +73,11 @@ class NoUpload:
     answer: bytes = b""
     ways: tuple[Way, ...] = DIRECT
 
+    @property
+    def is_answered(self) -> bool:
+        """True if the agent gets to hear something, be it from the sidecar."""
+        return bool(self.code or self.answer)
+
 
 @dataclass(frozen=True, slots=True)
 class NoHead:

@@ -243,3 +243,27 @@ async def test_a_gateway_that_is_not_there_is_named(upstream, unused_tcp_port):
     with pytest.raises(Refusal, match=r"no such host as 'nowhere\.invalid'") as refused:
         await ask(upstream, "http://nowhere.invalid")
     assert (refused.value.code, refused.value.retry) == ("unreachable", False)
+
+
+async def test_a_gateway_that_says_goodbye_in_a_stalled_upload_is_not_waited_for(upstream):
+    taken = asyncio.Event()
+
+    async def endless():
+        while True:
+            taken.set()
+            yield b"x" * 65536
+
+    async def takes_nothing(talk):
+        await talk.reader.readuntil(b"\r\n\r\n")
+        while taken.is_set():  # until the buffers between the two are full
+            taken.clear()
+            await asyncio.sleep(0.2)
+        talk.writer.write_eof()
+        await hung_up.wait()
+
+    hung_up = asyncio.Event()
+    async with raw_gateway(takes_nothing) as there, asyncio.timeout(10):
+        with pytest.raises(Refusal) as refused:
+            await ask(upstream, there.url, body=endless())
+        assert refused.value.code == "upstream_closed"
+        hung_up.set()
