@@ -79,14 +79,15 @@ def test_no_bytes_make_the_meter_raise(data, coding, path):
         assert not meter.reading().finished
 
 
+NAMES = ("type", "id", "code", "status", "error", "message", "delta", "content", "response", "choices")
+NAMES += ("usage", "input_tokens", "output_tokens", "prompt_tokens", "prompt_tokens_details", "cached_tokens", "iterations", "cost")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["type", "usage", "message", "delta", "error", "input_tokens", "output_tokens", "iterations", "cost", "content", "id"]
-                + ["response", "choices", "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "status"]
+                NAMES,
             ),
             inner,
             max_size=4,
