@@ -40,7 +40,7 @@ ONLY_IN = {
     "sqlite3": ("ledger",),
     "yaml": ("config", "gateways/presets.py", "cli/config.py"),
     "pydantic": ("config", "gateways/presets.py"),
-    "rich": ("cli/tables.py", "demo", "observe/logs.py"),
+    "rich": ("cli/tables.py", "cli/screen.py", "demo", "observe/logs.py"),
     "structlog": ("observe", "proxy", "server", "ledger"),
     "uvloop": ("server/lifecycle.py",),
     "brotli": ("wire/coding.py",),

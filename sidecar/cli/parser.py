@@ -149,6 +149,7 @@ COMMANDS = (
         ),
         "sidecar.cli.export:export",
     ),
+    Command("top", "what runs now, live, and what today has come to", "sidecar top", (_JSON,), "sidecar.cli.top:top"),
     Command(
         "statusline",
         "one line for Claude Code's status line: gateway, tokens, cost, what is left of the budget",

@@ -14,7 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from typing import Self
+
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
 #: Wide enough that nothing is cut where the output is a file or a pipe.
 _NOT_A_TERMINAL = 240
@@ -88,6 +91,27 @@ def table(
     for row in zip(*(values for _, values in cells), strict=True):
         made.add_row(*map(_text, row))
     return made
+
+
+class Sheet:
+    """Lines and tables below each other, made for the width they are then drawn in."""
+
+    def __init__(self) -> None:
+        self._parts: list[Callable[[int], RenderableType]] = []
+
+    def line(self, text: str) -> Self:
+        self._parts.append(lambda _width: line(text))
+        return self
+
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Collection[str] = (), dispensable: Sequence[str] = ()
+    ) -> Self:
+        self._parts.append(lambda width: table(columns, rows, width, numbers=numbers, dispensable=dispensable))
+        return self
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in self._parts:
+            yield part(options.max_width)
 
 
 def line(text: str) -> Text:
