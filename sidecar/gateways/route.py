@@ -12,13 +12,11 @@ from sidecar.wire.body import splice
 from sidecar.wire.fields import every, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
     from sidecar.sessions.session import Caller
     from sidecar.wire.body import Peek
-    from sidecar.wire.fields import Field
+    from sidecar.wire.fields import ByName
     from sidecar.wire.target import Kind, Target
 
 
@@ -35,9 +33,7 @@ class Route:
     billing: str
 
 
-def route(
-    settings: Settings, caller: Caller, method: str, target: Target, fields: Sequence[Field], body: bytes | None, seen: Peek
-) -> Route:
+def route(settings: Settings, caller: Caller, method: str, target: Target, fields: ByName, body: bytes | None, seen: Peek) -> Route:
     """Raises `Refusal`: `unknown_gateway`, `forbidden_path` or `subscription_login`."""
     gateway = _gateway(settings, caller)
     _check_path(gateway, target)
@@ -48,9 +44,7 @@ def route(
             f"this request carries a claude.ai login, and gateway {gateway.name!r} would bill it by the token",
             f"start the agent with: sidecar run -g {gateway.name}, or set `beside: true` if the gateway takes the login along",
         )
-    model = sent_model(seen.model, gateway) if seen.model is not None and seen.model_extent is not None else seen.model
-    if body is not None and model is not None and seen.model_extent is not None and model != seen.model:
-        body = splice(body, seen.model_extent, model)
+    body, model = _mapped(body, seen.model, gateway)
     return Route(
         gateway=gateway,
         kind=target.kind(method),
@@ -62,7 +56,15 @@ def route(
     )
 
 
-def is_subscription(fields: Sequence[Field]) -> bool:
+def _mapped(body: bytes | None, model: str | None, gateway: Gateway) -> tuple[bytes | None, str | None]:
+    """The body and the model in it as the gateway gets them; both as they are where the gateway has no other name for it."""
+    if body is None or model is None or (sent := sent_model(model, gateway)) == model:
+        return body, model
+    spliced = splice(body, sent)
+    return (body, model) if spliced is None else (spliced, sent)
+
+
+def is_subscription(fields: ByName) -> bool:
     """True for a claude.ai OAuth login: its bearer's prefix, or the capability Claude Code sends along with it."""
     bearers = (value.partition(b" ")[2].strip() for value in every(fields, b"authorization"))
     betas = (piece.strip() for value in every(fields, b"anthropic-beta") for piece in text(value).split(","))

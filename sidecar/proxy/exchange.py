@@ -27,8 +27,6 @@ from sidecar.wire.fields import first
 from sidecar.wire.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aiohttp import web
 
     from sidecar.config.live import LiveSettings
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Upstream
     from sidecar.sessions.passes import Pass
     from sidecar.sessions.session import Caller
-    from sidecar.wire.fields import Field
+    from sidecar.wire.fields import ByName
 
 log = structlog.get_logger("sidecar.exchange")
 
@@ -63,14 +61,14 @@ class Parts:
     user: str = field(default_factory=getpass.getuser)
 
 
-async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts: Parts) -> web.StreamResponse:
-    """Forward one request of the holder of `bearer`, and relay the reply."""
+async def exchange(request: web.Request, named: ByName, settings: Settings, bearer: Pass, parts: Parts) -> web.StreamResponse:
+    """Forward one request of the holder of `bearer`, and relay the reply.  `named` are the request's fields by name."""
     target = Target.parse(request.raw_path)
     body = await whole(request, settings.body_limit) if target.is_read_whole and request.can_read_body else None
-    seen = _peek(request.raw_headers, body)
+    seen = _peek(named, body)
 
-    caller = identify(bearer, request.raw_headers, seen.user_id)
-    there = route(settings, caller, request.method, target, request.raw_headers, body, seen)
+    caller = identify(bearer, named, seen.user_id)
+    there = route(settings, caller, request.method, target, named, body, seen)
     tags = union(settings.tags, there.gateway.tags, caller.tags)
     await check_budgets(settings, caller, there, tags, parts.ledger)
     key, secrets = await _secrets(there.gateway, parts.vault)
@@ -113,8 +111,8 @@ async def exchange(request: web.Request, settings: Settings, bearer: Pass, parts
         record.close()
 
 
-def _peek(fields: Sequence[Field], body: bytes | None) -> Peek:
-    coding = first(fields, b"content-encoding")
+def _peek(named: ByName, body: bytes | None) -> Peek:
+    coding = first(named, b"content-encoding")
     if not body or (coding is not None and coding.strip().lower() not in {b"", b"identity"}):
         return Peek()
     return peek(body)

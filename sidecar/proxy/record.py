@@ -14,7 +14,7 @@ from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
 from sidecar.proxy.echo import Echo
 from sidecar.proxy.relay import Progress
-from sidecar.wire.fields import every, text
+from sidecar.wire.fields import by_name, every, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -93,7 +93,7 @@ class Record:
 
     def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
         """`secrets`: what the request carried, and an error must not be quoted with."""
-        coding = text(b", ".join(every(reply.fields, b"content-encoding")))
+        coding = text(b", ".join(every(by_name(reply.fields), b"content-encoding")))
         self._meter = Meter(self._opening.kind, coding, self._opening.path)
         self._status = reply.status
         self._facts = reply_facts([(text(name), text(value)) for name, value in reply.fields])

@@ -14,7 +14,7 @@ from sidecar.proxy.relay import strip_additions
 from sidecar.proxy.replies import refused
 from sidecar.server.guard import admit, check_form, check_way_in
 from sidecar.server.own import PREFIX
-from sidecar.wire.fields import every, text
+from sidecar.wire.fields import by_name, every, text
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -63,15 +63,16 @@ class App:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         parts = self._own.parts
         settings = await parts.settings.refresh()
-        check_way_in(request.remote, request.raw_headers, settings)
-        check_form(request.version, request.raw_headers)
+        named = by_name(request.raw_headers)
+        check_way_in(request.remote, named, settings)
+        check_form(request.version, named)
         path = request.raw_path.partition("?")[0]
         if request.method == "HEAD" and path in WARM_UPS:
             return web.Response(status=204)
         if path.startswith(PREFIX):
             return await self._own.answer(request, settings)
-        bearer = admit(request.raw_headers, self._own.pass_key.current(), _AGENT)
-        if any("websocket" in text(value).lower() for value in every(request.raw_headers, b"upgrade")):
+        bearer = admit(named, self._own.pass_key.current(), _AGENT)
+        if any("websocket" in text(value).lower() for value in every(named, b"upgrade")):
             raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
         if self.is_draining:
             raise Refusal("draining", "the sidecar is shutting down", "it is back after: sidecar start")
@@ -79,7 +80,7 @@ class App:
         if task is not None:
             parts.live.add(task)
         try:
-            return await exchange(request, settings, bearer, parts)
+            return await exchange(request, named, settings, bearer, parts)
         finally:
             parts.live.discard(task)
 

@@ -17,14 +17,12 @@ from sidecar.sessions.session import find_pass
 from sidecar.wire.fields import every, first, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sidecar.config.settings import Settings
     from sidecar.sessions.passes import Pass
-    from sidecar.wire.fields import Field
+    from sidecar.wire.fields import ByName
 
 
-def check_way_in(peer: str | None, fields: Sequence[Field], settings: Settings) -> None:
+def check_way_in(peer: str | None, fields: ByName, settings: Settings) -> None:
     """Raises `Refusal`: `forbidden_peer`, `forbidden_host` or `forbidden_origin`.  `peer` is the address that connected."""
     if not settings.allow_remote and not (peer is not None and _is_loopback(peer)):
         raise Refusal("forbidden_peer", f"requests from {peer} are not let in", "see `allow_remote:` in the configuration")
@@ -42,7 +40,7 @@ def check_way_in(peer: str | None, fields: Sequence[Field], settings: Settings) 
         raise Refusal("forbidden_origin", "requests from web pages are not let in")
 
 
-def check_form(version: tuple[int, int], fields: Sequence[Field]) -> None:
+def check_form(version: tuple[int, int], fields: ByName) -> None:
     """Raises `Refusal` (`bad_request`) for what the server library takes and nobody could hand on as it came.
 
     It removes the chunks and forgets the coding below them: `gzip, chunked` would arrive as gzip that nothing names.  It also takes
@@ -54,7 +52,7 @@ def check_form(version: tuple[int, int], fields: Sequence[Field]) -> None:
         raise Refusal("bad_request", "the only transfer coding for a request is chunked", "compress with content-encoding instead")
 
 
-def admit(fields: Sequence[Field], key: bytes, scopes: frozenset[str]) -> Pass:
+def admit(fields: ByName, key: bytes, scopes: frozenset[str]) -> Pass:
     """The pass this request holds.  Raises `Refusal`: `bad_pass`, `forbidden_scope`."""
     held = find_pass(fields)
     bearer = check(key, held, time.time()) if held is not None else None

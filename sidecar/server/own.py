@@ -19,6 +19,7 @@ from sidecar.proxy.budgets import counts, standing
 from sidecar.proxy.replies import answer
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
+from sidecar.wire.fields import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,7 +71,7 @@ class Own:
         }
         handler = handlers.get((request.method, path.removeprefix(PREFIX)))
         if handler is None:
-            admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
+            admit(by_name(request.raw_headers), self.pass_key.current(), _ANYBODY)
             raise Refusal("not_found", f"the sidecar has no {request.method} {path[:80]}")
         return await handler(request, settings, given)
 
@@ -90,7 +91,7 @@ class Own:
         return answer({"streams": [record.under_way() for record in self.parts.under_way.values()]})
 
     async def _usage(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
-        bearer = admit(request.raw_headers, self.pass_key.current(), _ANYBODY)
+        bearer = admit(by_name(request.raw_headers), self.pass_key.current(), _ANYBODY)
         session = given.get("session") or bearer.session or bearer.run
         newest = await asyncio.to_thread(newest_request, self.places.ledger, session, None if bearer.scope == "control" else bearer.run)
         if bearer.scope == "agent" and session not in {bearer.session, bearer.run} and newest is None:
@@ -137,7 +138,7 @@ class Own:
         return answer({"streams": len(self.parts.live)})
 
     def _for_the_owner(self, request: web.Request) -> None:
-        admit(request.raw_headers, self.pass_key.current(), _CONTROL)
+        admit(by_name(request.raw_headers), self.pass_key.current(), _CONTROL)
 
 
 async def _json_object(request: web.Request) -> dict[str, object]:

@@ -15,10 +15,10 @@ from sidecar.sessions.passes import LONGEST_LABEL, PREFIX, is_label
 from sidecar.wire.fields import every, first, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from sidecar.sessions.passes import Pass
-    from sidecar.wire.fields import Field
+    from sidecar.wire.fields import ByName, Field
 
 #: Where agents put their session, the surest first: Claude Code, Codex (two spellings), opencode (three).
 SESSION_FIELDS = (
@@ -57,18 +57,22 @@ class Caller:
     retry_count: int | None
 
 
-def find_pass(fields: Iterable[Field]) -> str | None:
+def find_pass(named: ByName) -> str | None:
     """The text that is offered as a pass: the first of the three fields, in their order of trust, that looks like one."""
-    held = {field[0].lower(): found for field in fields if (found := _pass_in(field))}
-    return next((held[name] for name in PASS_FIELDS if name in held), None)
+    return next((found for name in PASS_FIELDS for value in reversed(every(named, name)) if (found := _pass_in(name, value))), None)
 
 
 def for_the_gateway(fields: Iterable[Field]) -> list[Field]:
     """The fields without what is meant for the sidecar: every pass, every `x-sidecar-*`."""
-    return [field for field in fields if not field[0].lower().startswith(b"x-sidecar-") and _pass_in(field) is None]
+    lowered = ((name.lower(), name, value) for name, value in fields)
+    return [
+        (name, value)
+        for lower, name, value in lowered
+        if not lower.startswith(b"x-sidecar-") and not (lower in PASS_FIELDS and _pass_in(lower, value))
+    ]
 
 
-def identify(bearer: Pass, fields: Sequence[Field], user_id: str | None) -> Caller:
+def identify(bearer: Pass, fields: ByName, user_id: str | None) -> Caller:
     """Raises `Refusal` (`bad_header`) for a session or tag that is too long or holds control characters."""
     agent = first(fields, b"user-agent")
     product = _PRODUCT.match(text(agent)) if agent else None
@@ -95,19 +99,15 @@ def union(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for group in groups for tag in group))
 
 
-def _pass_in(field: Field) -> str | None:
-    """The pass that this field holds, if it holds one."""
-    name, value = field
-    lower = name.lower()
-    if lower not in PASS_FIELDS:
-        return None
-    if lower == b"authorization":
+def _pass_in(name: bytes, value: bytes) -> str | None:
+    """The pass that this one of `PASS_FIELDS` holds, if it holds one."""
+    if name == b"authorization":
         value = _BEARER.sub(b"", value, count=1)
     candidate = value.strip().decode("latin-1")
     return candidate if candidate.startswith(PREFIX) else None
 
 
-def _said(fields: Sequence[Field], user_id: str | None) -> str | None:
+def _said(fields: ByName, user_id: str | None) -> str | None:
     for name in (b"x-sidecar-session", *SESSION_FIELDS):
         if session := _name(fields, name):
             return session
@@ -127,12 +127,12 @@ def _from_user_id(user_id: str) -> str | None:
     return session
 
 
-def _name(fields: Sequence[Field], name: bytes) -> str | None:
+def _name(fields: ByName, name: bytes) -> str | None:
     value = first(fields, name)
     return _checked(name, value) if value else None
 
 
-def _tags(fields: Sequence[Field]) -> list[str]:
+def _tags(fields: ByName) -> list[str]:
     values = (piece for value in every(fields, b"x-sidecar-tags") for piece in value.split(b","))
     return [tag for value in values if (tag := _checked(b"x-sidecar-tags", value))]
 

@@ -1,7 +1,7 @@
 """Request bodies: read the few top-level fields the sidecar needs, and replace one JSON string without touching another byte.
 
-Nothing here decodes and writes again.  A body is walked once with a validating parser which yields the extent of each top-level
-value; a body that is not one valid JSON object (RFC 8259, UTF-8) has no fields for us and passes as it is.
+Nothing here decodes and writes again.  To read, a validating parser steps over everything else; to replace, the body is walked from
+member to member to where the string stands.  A body that is not one valid JSON object (RFC 8259, UTF-8) passes as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 #: name, start and end of its value in the body
 Extent: TypeAlias = tuple[str, int, int]
 
+_NULL = msgspec.Raw(b"null")
+
+
+class _Wanted(msgspec.Struct):
+    model: msgspec.Raw = _NULL
+    stream: msgspec.Raw = _NULL
+    metadata: msgspec.Raw = _NULL
+
+
+_READ = msgspec.json.Decoder(_Wanted)
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -26,36 +36,41 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What one request body says of itself.  `model_extent` is where its model string stands, None if it cannot be replaced."""
+    """What one request body says of itself."""
 
     model: str | None = None
     stream: bool | None = None
     user_id: str | None = None
-    model_extent: tuple[int, int] | None = None
 
 
 def peek(body: bytes) -> Peek:
     """Read `model`, `stream` and `metadata.user_id`.  Anything that is not one valid JSON object gives an empty `Peek`."""
-    extents = top_level(body)
-    if extents is None:
-        return Peek()
-    models = [(start, end) for name, start, end in extents if name == "model"]
-    values = {name: body[start:end] for name, start, end in extents if name in {"model", "stream", "metadata"}}
-    model = _decoded(values.get("model"))
-    metadata = _decoded(values.get("metadata"))
+    try:
+        wanted = _READ.decode(body)
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        # Lone surrogates are valid JSON, which JSON.stringify writes, and which msgspec refuses.
+        values = {name: body[start:end] for name, start, end in top_level(body) or ()}
+        wanted = _Wanted(*(msgspec.Raw(values.get(name, b"null")) for name in _Wanted.__struct_fields__))
+    model, stream, metadata = (
+        None if value == _NULL else _decoded(bytes(value)) for value in (wanted.model, wanted.stream, wanted.metadata)
+    )
     user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
-    stream = _decoded(values.get("stream"))
     return Peek(
         model=model if isinstance(model, str) else None,
         stream=stream if isinstance(stream, bool) else None,
         user_id=user_id if isinstance(user_id, str) else None,
-        model_extent=models[0] if len(models) == 1 and isinstance(model, str) else None,
     )
 
 
-def splice(body: bytes, extent: tuple[int, int], model: str) -> bytes:
-    """`body` with the JSON string at `extent` replaced by `model`; every other byte stays."""
-    start, end = extent
+def splice(body: bytes, model: str) -> bytes | None:
+    """`body` with its top-level `model` string replaced by `model`; every other byte stays.
+
+    None where that string cannot be told for certain: there are two of them, or `body` is not one valid JSON object.
+    """
+    extents = [(start, end) for name, start, end in top_level(body) or () if name == "model"]
+    if len(extents) != 1:
+        return None
+    start, end = extents[0]
     return b"".join((body[:start], json.dumps(model, ensure_ascii=False).encode(), body[end:]))
 
 
@@ -126,9 +141,7 @@ def _after(body: bytes, at: int, sign: bytes) -> int:
     return _SPACE.match(body, at + 1).end()  # type: ignore[union-attr]
 
 
-def _decoded(value: bytes | None) -> object:
-    if value is None:
-        return None
+def _decoded(value: bytes) -> object:
     try:
         decoded: object = json.loads(value)
     except (ValueError, RecursionError):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 Field: TypeAlias = tuple[bytes, bytes]
+#: lower-case name -> its values in order
+ByName: TypeAlias = dict[bytes, list[bytes]]
 
 #: Fields of one connection, not of the message (RFC 9110 section 7.6.1, RFC 9112).  `Expect` is answered by our own server: handed
 #: on, the gateway's 100 would be waited for.  `Host` is the gateway's own name.  `Trailer` promises what is not relayed.
@@ -42,22 +44,28 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def end_to_end(fields: Iterable[Field], drop: Collection[bytes]) -> list[Field]:
     """`fields` without those named (lower case) in `drop`, and without those that a `Connection` field names."""
-    fields = list(fields)
-    named = {
-        name.strip().lower() for field, value in fields if field.lower() == b"connection" for name in value.split(b",") if name.strip()
-    }
+    lowered = [(name.lower(), name, value) for name, value in fields]
+    named = {name.strip().lower() for lower, _, value in lowered if lower == b"connection" for name in value.split(b",")}
     # A client cannot make us drop what frames the message: Content-Length named in Connection stays.
     named.discard(b"content-length")
-    return [(name, value) for name, value in fields if (lower := name.lower()) not in drop and lower not in named]
+    return [(name, value) for lower, name, value in lowered if lower not in drop and lower not in named]
 
 
-def first(fields: Iterable[Field], name: bytes) -> bytes | None:
-    """The first value of `name` (lower case)."""
-    return next((value for field, value in fields if field.lower() == name), None)
+def by_name(fields: Iterable[Field]) -> ByName:
+    """The same fields, to be asked for by name, lower case."""
+    values: ByName = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    return values
 
 
-def every(fields: Iterable[Field], name: bytes) -> list[bytes]:
-    return [value for field, value in fields if field.lower() == name]
+def first(named: ByName, name: bytes) -> bytes | None:
+    values = named.get(name)
+    return values[0] if values else None
+
+
+def every(named: ByName, name: bytes) -> list[bytes]:
+    return named.get(name, [])
 
 
 def text(value: bytes) -> str:

@@ -12,6 +12,7 @@ from sidecar.gateways.route import route
 from sidecar.sessions.passes import Pass
 from sidecar.sessions.session import identify
 from sidecar.wire.body import peek
+from sidecar.wire.fields import by_name
 from sidecar.wire.target import Kind, Target
 
 PLAIN = Gateway(
@@ -27,9 +28,9 @@ VALUES = dict.fromkeys(("session", "tags", "project", "repo", "branch", "user", 
 
 
 def choose(gateway: Gateway, *, fields=(), body=b"{}", path="/v1/messages", method="POST", pinned=None):
-    caller = identify(Pass("r", 1, gateway=pinned), list(fields), None)
+    caller = identify(Pass("r", 1, gateway=pinned), by_name(fields), None)
     return route(
-        Settings({gateway.name: gateway}, gateway=gateway.name), caller, method, Target.parse(path), list(fields), body, peek(body)
+        Settings({gateway.name: gateway}, gateway=gateway.name), caller, method, Target.parse(path), by_name(fields), body, peek(body)
     )
 
 

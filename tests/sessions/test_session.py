@@ -5,6 +5,7 @@ import pytest
 from sidecar.errors import Refusal
 from sidecar.sessions.passes import Pass
 from sidecar.sessions.session import find_pass, for_the_gateway, identify
+from sidecar.wire.fields import by_name
 
 PASS = Pass("run-1", 2_000_000_000, tags=("a", "b"), project="p", repo="github.com/o/r", branch="main")
 USER_ID = '{"device_id":"d","account_uuid":"","session_id":"from-body"}'
@@ -27,13 +28,13 @@ USER_ID = '{"device_id":"d","account_uuid":"","session_id":"from-body"}'
     ],
 )
 def test_the_session_is_the_first_that_is_said(fields, user_id, session):
-    assert identify(PASS, fields, user_id).session == session
+    assert identify(PASS, by_name(fields), user_id).session == session
 
 
 def test_what_a_pass_pins_no_header_changes():
     pinned = Pass("run-1", 2_000_000_000, session="pinned", gateway="vercel")
     caller = identify(
-        pinned, [(b"x-sidecar-session", b"other"), (b"x-sidecar-gateway", b"edgee"), (b"x-claude-code-session-id", b"cc")], USER_ID
+        pinned, by_name([(b"x-sidecar-session", b"other"), (b"x-sidecar-gateway", b"edgee"), (b"x-claude-code-session-id", b"cc")]), USER_ID
     )
     assert (caller.session, caller.gateway, caller.is_pinned) == ("pinned", "vercel", True)
 
@@ -48,7 +49,7 @@ def test_everything_else_is_collected():
         (b"x-sidecar-gateway", b"edgee"),
         (b"X-Stainless-Retry-Count", b"2"),
     ]
-    caller = identify(PASS, fields, None)
+    caller = identify(PASS, by_name(fields), None)
     assert caller.tags == ("a", "b", "c", "d")
     assert (caller.client, caller.agent, caller.parent_agent, caller.retry_count) == ("claude-cli", "a1", "a0", 2)
     assert (caller.gateway, caller.is_pinned) == ("edgee", False)
@@ -59,7 +60,7 @@ def test_everything_else_is_collected():
 @pytest.mark.parametrize("name", [b"x-sidecar-session", b"x-claude-code-session-id", b"x-sidecar-tags"])
 def test_what_no_header_should_carry_is_refused_where_it_enters(name, value):
     with pytest.raises(Refusal, match=name.decode()) as refused:
-        identify(PASS, [(name, value)], None)
+        identify(PASS, by_name([(name, value)]), None)
     assert refused.value.code == "bad_header"
 
 
@@ -78,7 +79,7 @@ def test_what_no_header_should_carry_is_refused_where_it_enters(name, value):
     ],
 )
 def test_the_first_that_looks_like_a_pass_decides(fields, held):
-    assert find_pass(fields) == held
+    assert find_pass(by_name(fields)) == held
 
 
 def test_nothing_meant_for_the_sidecar_goes_on():

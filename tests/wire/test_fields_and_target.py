@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.errors import Refusal
-from sidecar.wire.fields import HOP_BY_HOP, end_to_end, first, has_control, is_legal
+from sidecar.wire.fields import HOP_BY_HOP, by_name, end_to_end, first, has_control, is_legal
 from sidecar.wire.target import Kind, Target
 
 
@@ -20,7 +20,8 @@ def test_fields_of_the_connection_stay_behind_and_the_rest_keeps_order_and_spell
         (b"Expect", b"100-continue"),
     ]
     assert end_to_end(fields, HOP_BY_HOP) == [(b"X-A", b"1"), (b"x-a", b"3"), (b"Content-Length", b"5")]
-    assert first(fields, b"x-a") == b"1"
+    assert first(by_name(fields), b"x-a") == b"1"
+    assert by_name(fields)[b"x-a"] == [b"1", b"3"]
 
 
 @pytest.mark.parametrize(
