@@ -1,7 +1,7 @@
 """Writes the ledger: one thread, one queue, whatever waits in one transaction.
 
 `open` and `close` put a value on a queue: they never block, never raise and cannot be cancelled halfway.  A row is on disk within
-milliseconds; its cost follows, because the price table is still being imported when the first rows come.  While the file cannot be
+milliseconds; the cost of the first ones follows, because the price table is still being imported when they come.  While the file cannot be
 written rows wait in memory, bounded, and go in when it can; the exchange itself never notices.
 """
 
@@ -77,12 +77,21 @@ class Ledger:
     """The ledger at `path`, as `instance` writes it.
 
     `on_problem(event, text)` hears what goes wrong: in the thread of `start` what is found there, else in the writer's.
-    `spending` is told of every inference that ends, and of its cost, in the writer's thread.
+    `spending` is told of every inference that ends, and of its cost, in the writer's thread; so is `on_closed(row, gave_up)` of every
+    row that is complete, with the reason why its metering ended early, if it did.
     """
 
-    def __init__(self, path: str, instance: str, on_problem: Callable[[str, str], None], spending: Spending | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        instance: str,
+        on_problem: Callable[[str, str], None],
+        spending: Spending | None = None,
+        on_closed: Callable[[Row, str | None], None] = lambda _row, _gave_up: None,
+    ) -> None:
         self._path = path
         self._on_problem = on_problem
+        self._on_closed = on_closed
         self.spending = Spending() if spending is None else spending
         self._alive: tuple[str, ...] = (instance,)
         self._store = Store(path, on_problem)
@@ -91,7 +100,7 @@ class Ledger:
         self._loader = threading.Thread(target=self._load_prices, name="sidecar-prices", daemon=True)
         self._in_flight: dict[str, Opening] = {}
         self._waiting: dict[str, Row] = {}
-        self._unpriced: deque[tuple[Opening, Closing]] = deque(maxlen=WAITING_LIMIT)
+        self._unpriced: deque[tuple[Opening, Row]] = deque(maxlen=WAITING_LIMIT)
         self._cost: Callable[[Billed, Terms], Cost] | None = None
         self._prices_settled = False
         self._lost = 0
@@ -181,13 +190,8 @@ class Ledger:
                 self._in_flight[job.id] = job
                 self._put(opened(job))
             case Closing():
-                opening = self._in_flight.pop(job.id, None)
-                if opening is None:
-                    return
-                self._put(closed(opening, job))
-                if opening.kind is Kind.INFERENCE:
-                    self.spending.add(_use(opening), _tokens(job.reading.usage))
-                    self._unpriced.append((opening, job))
+                if (opening := self._in_flight.pop(job.id, None)) is not None:
+                    self._take_last(opening, job)
             case _NewSettings(keep_seconds):
                 self._keep_seconds, self._tidy_at = keep_seconds, 0.0
                 self.spending.forget()  # of budgets that are gone nobody must hear any more
@@ -198,6 +202,17 @@ class Ledger:
                 self._stopping = True
             case _Signal.PRICES_LOADED:
                 pass  # to be woken is all
+
+    def _take_last(self, opening: Opening, closing: Closing) -> None:
+        row = closed(opening, closing)
+        if opening.kind is Kind.INFERENCE:
+            self.spending.add(_use(opening), _tokens(closing.reading.usage))
+            if self._prices_settled:
+                row = self._priced(row, opening)
+            else:
+                self._unpriced.append((opening, row))
+        self._put(row)
+        self._on_closed(row, closing.reading.gave_up)
 
     def _put(self, row: Row) -> None:
         self._waiting[str(row["id"])] = row
@@ -243,16 +258,19 @@ class Ledger:
         self._queue.put(_Signal.PRICES_LOADED)
 
     def _price(self, most: int) -> None:
-        """Compute the cost of rows that are on disk, and put them up for writing once more."""
+        """Compute the cost of rows that went to disk before there were prices, and put them up for writing once more."""
         if not self._prices_settled:
             return
-        for opening, closing in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
-            if self._cost is not None:
-                row = closed(opening, closing)
-                found = self._cost(billed(row), opening.terms)
-                self._put(row | {"cost_nanousd": found.nanousd, "price_source": found.source})
-                if found.nanousd is not None:
-                    self.spending.add(_use(opening), Spent(nanousd=found.nanousd, unpriced=-1))
+        for opening, row in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
+            self._put(self._priced(row, opening))
+
+    def _priced(self, row: Row, opening: Opening) -> Row:
+        if self._cost is None:
+            return row
+        found = self._cost(billed(row), opening.terms)
+        if found.nanousd is not None:
+            self.spending.add(_use(opening), Spent(nanousd=found.nanousd, unpriced=-1))
+        return row | {"cost_nanousd": found.nanousd, "price_source": found.source}
 
     def _balance(self, account: Account) -> Spent | None:
         known = self.spending.of(account)

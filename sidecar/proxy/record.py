@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sidecar.ledger.entry import Closing, Ending, Opening
-from sidecar.ledger.row import closed
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sidecar.errors import Refusal
     from sidecar.gateways.route import Route
     from sidecar.ledger.ids import Ids
+    from sidecar.ledger.row import Row
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.connection import Reply
     from sidecar.sessions.session import Caller
@@ -165,7 +165,9 @@ class Record:
             reading=reading,
         )
         self._ledger.close(closing)
-        known = {name: value for name, value in closed(self._opening, closing).items() if value is not None}
-        if reading.gave_up is not None:
-            known["metering"] = reading.gave_up
-        log.info("exchange.done", **known)
+
+
+def log_exchange(row: Row, gave_up: str | None) -> None:
+    """The one event of an exchange: its row, as far as anything is known; `metering` says why that ended early."""
+    known = {name: value for name, value in row.items() if value is not None}
+    log.info("exchange.done", **known, **({} if gave_up is None else {"metering": gave_up}))

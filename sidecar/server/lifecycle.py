@@ -34,6 +34,7 @@ from sidecar.observe import logs
 from sidecar.places import make_private
 from sidecar.proxy.budgets import standing
 from sidecar.proxy.exchange import Parts
+from sidecar.proxy.record import log_exchange
 from sidecar.proxy.upstream import Upstream
 from sidecar.server.app import App
 from sidecar.server.listen import BACKLOG, listen
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("sidecar.server")
 
+SWITCH_SECONDS = 0.0005
 #: A running sidecar lets go of lock and port at once when asked.
 HANDOVER_SECONDS = 5.0
 #: Requests that are on their way when the port is handed over are still served by the one they were sent to.
@@ -72,6 +74,8 @@ def serve(
         if not replace and not lock.acquire():
             raise SidecarError("a sidecar is already running here", "see: sidecar status")
         _undumpable()
+        # Python's own 5 ms is how long the ledger's thread may keep an event waiting.
+        sys.setswitchinterval(SWITCH_SECONDS)
         make_private((places.keys,))
         variables = Variables()
         variables.update(environ, settings.variables)
@@ -119,7 +123,9 @@ class Life:
         sock, notice = listen(settings, self._places.state_file)
         host, port = sock.getsockname()[:2]
         upstream = Upstream(self._variables.get)
-        ledger = Ledger(self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text), Spending(_near))
+        ledger = Ledger(
+            self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text), Spending(_near), log_exchange
+        )
         parts = Parts(self._instance, self._live, self._vault, upstream, ledger, Ids())
         publisher = Publisher(self._places, self._live, self._instance, host, port)
         pass_key = PassKey(self._places.pass_key)
