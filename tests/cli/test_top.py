@@ -46,7 +46,7 @@ async def sidecar(tmp_path):
 
 def environ(sidecar) -> dict[str, str]:
     variables = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"}
-    return {**variables, "SIDECAR_HOME": str(sidecar.home), "COLUMNS": "120", "LINES": "30"}
+    return {**variables, "SIDECAR_HOME": str(sidecar.home)}
 
 
 async def piped(sidecar, *words: str) -> tuple[str, int]:
@@ -84,6 +84,7 @@ class Terminal:
 
     def __init__(self, sidecar) -> None:
         self.master, self.slave = pty.openpty()
+        termios.tcsetwinsize(self.slave, (30, 120))
         self.before = termios.tcgetattr(self.slave)
         self.seen = b""
         self.process = subprocess.Popen(
@@ -170,12 +171,17 @@ async def test_ctrl_z_puts_the_terminal_back_and_fg_draws_again(terminal):
 async def test_in_tmux_the_page_is_seen_and_the_screen_comes_back(sidecar, tmp_path):
     folder = tempfile.mkdtemp(prefix="sidecar-")  # a socket's path has to be short
     tmux = ("tmux", "-S", f"{folder}/tmux", "-f", "/dev/null")
-    shell = {**environ(sidecar), "PS1": "ready> ", "HOME": str(tmp_path)}
+    shell = {**environ(sidecar), "HOME": str(tmp_path)}
 
     async def run(*words: str) -> str:
-        process = await asyncio.create_subprocess_exec(*tmux, *words, stdout=subprocess.PIPE, env=shell)
-        out, _ = await process.communicate()
-        return out.decode()
+        # Into a file: the server that the first command leaves behind would keep a pipe open.
+        said = os.open(tmp_path / "said", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+            process = await asyncio.create_subprocess_exec(*tmux, *words, stdout=said, stdin=subprocess.DEVNULL, env=shell)
+            await process.wait()
+            return os.pread(said, 65536, 0).decode()
+        finally:
+            os.close(said)
 
     async def screen(claim) -> str:
         async with asyncio.timeout(20):
@@ -183,18 +189,17 @@ async def test_in_tmux_the_page_is_seen_and_the_screen_comes_back(sidecar, tmp_p
                 await asyncio.sleep(0.02)
         return seen
 
-    await run("new-session", "-d", "-s", "it", "-x", "100", "-y", "20", "sh")
+    script = f"echo before the top; {sys.executable} -m sidecar top; echo it ended with $?; cat"
     try:
-        await screen(lambda seen: "ready>" in seen)
-        await run("send-keys", "-t", "it", "echo before the top", "Enter", f"{sys.executable} -m sidecar top", "Enter")
+        await run("new-session", "-d", "-s", "it", "-x", "100", "-y", "20", script)
         seen = await screen(lambda seen: "q ends" in seen)
         assert "before the top" not in seen
         assert "claude-opus-4-8" in seen
         await run("send-keys", "-t", "it", "q")
-        seen = await screen(lambda seen: "before the top" in seen)
-        assert "q ends" not in seen
-        await run("send-keys", "-t", "it", "typed after", "Enter")
-        await screen(lambda seen: "ready> typed after" in seen)
+        seen = await screen(lambda seen: "it ended with" in seen)
+        assert seen.split("\n")[:2] == ["before the top", "it ended with 0"]
+        await run("send-keys", "-t", "it", "typed after")
+        await screen(lambda seen: "typed after" in seen)
     finally:
         await run("kill-server")
         shutil.rmtree(folder)
