@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sidecar.server")
 
 SWITCH_SECONDS = 0.0005
-#: malloc.h
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 #: A running sidecar lets go of lock and port at once when asked.
 HANDOVER_SECONDS = 5.0
 #: Requests that are on their way when the port is handed over are still served by the one they were sent to.
@@ -76,7 +74,6 @@ def serve(
         if not replace and not lock.acquire():
             raise SidecarError("a sidecar is already running here", "see: sidecar status")
         _undumpable()
-        _keep_freed_memory()
         # Python's own 5 ms is how long the ledger's thread may keep an event waiting.
         sys.setswitchinterval(SWITCH_SECONDS)
         make_private((places.keys,))
@@ -257,20 +254,6 @@ def _undumpable() -> None:
 
         pr_set_dumpable = 4
         ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
-
-
-def _keep_freed_memory() -> None:
-    """glibc: do not give the pages of every large body back to the system and ask for them again (half the CPU of a 1 MB request).
-
-    Two arenas, because a third thread that allocates at the same time is rare, and each costs idle memory.
-    """
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415  # nowhere else
-
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:  # musl has none
-            for setting, value in ((_M_TRIM_THRESHOLD, 64 << 20), (_M_MMAP_THRESHOLD, 32 << 20), (_M_ARENA_MAX, 2)):
-                mallopt(setting, value)
 
 
 def _draining_path(folder: str, instance: str) -> str:
