@@ -5,7 +5,7 @@ An `asyncio.Protocol` over httptools (llhttp).  It knows nothing of routes, keys
 - header fields leave and arrive as the bytes they are, in order, repeated names and spellings kept;
 - body bytes are handed out as they come, all of them, and only then the error if the gateway broke off;
 - a request is never sent twice;
-- reading stops while the agent is slow, so that a stalled stream holds `HIGH_WATER` bytes and no more.
+- reading stops while the agent is slow, so that a stalled stream holds `HIGH_WATER` bytes and one read more.
 
 `upstream.py` opens, keeps and closes these connections.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sidecar.wire.fields import Field
 
 #: Bytes of a reply that wait for a slow agent before the gateway is asked to wait, too.
-HIGH_WATER = 256 * 1024
+HIGH_WATER = 64 * 1024
 #: A reply's head may be as large as this; nginx and Node stop far below.
 MAX_HEAD = 256 * 1024
 #: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
@@ -167,8 +167,7 @@ class Reply:
         self._first_byte_seconds: float | None = None
         self._first_byte_timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
-        self._chunks: list[bytes] = []
-        self._buffered = 0
+        self._received = bytearray()
         self._waiter: asyncio.Future[None] | None = None
 
     # What the exchange calls.
@@ -186,7 +185,7 @@ class Reply:
 
     async def read(self, idle_seconds: float | None = None) -> bytes:
         """Whatever has arrived, at least one byte; b"" once the message is complete.  Raises `ReplyCut`, `IdleTimeout`."""
-        while not self._chunks:
+        while not self._received:
             if self.is_complete:
                 return b""
             if self._error is not None:
@@ -199,11 +198,10 @@ class Reply:
                     await self._wait()
             except TimeoutError:
                 raise IdleTimeout from None
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        if self._buffered > HIGH_WATER and self._connection.is_open:
+        data = bytes(self._received)
+        self._received.clear()
+        if len(data) > HIGH_WATER and self._connection.is_open:
             self._connection.transport.resume_reading()
-        self._buffered = 0
         return data
 
     def close(self) -> None:
@@ -297,9 +295,9 @@ class Reply:
     def on_body(self, data: bytes) -> None:
         if self.is_complete:
             return
-        self._chunks.append(data)
-        self._buffered += len(data)
-        if self._buffered > HIGH_WATER:
+        # One piece of memory: a chunk is often a hundred bytes, and an object of its own for each would cost half as much again.
+        self._received += data
+        if len(self._received) > HIGH_WATER:
             self._connection.transport.pause_reading()
 
     def on_message_complete(self) -> None:
