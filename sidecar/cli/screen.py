@@ -31,13 +31,18 @@ def watch(draw: Callable[[], Sheet], every_seconds: float) -> None:
     """Until q, Ctrl-C, or a signal to end.  Raises KeyboardInterrupt, SystemExit."""
     while True:
         try:
-            with _signals(), _keys() as pressed, Live(console=console(), screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+            with _signals(), _keys() as pressed, _live() as live:
                 while True:
                     live.update(draw(), refresh=True)
                     if pressed(every_seconds):
                         return
         except _Suspended:
             os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _live() -> Live:
+    """Drawn when told and by nobody else: no thread of rich's, and stdout stays itself."""
+    return Live(console=console(), screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop")
 
 
 def _waited(seconds: float) -> bool:

@@ -78,7 +78,9 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
             numbers=_NUMBERS,
             dispensable=_DISPENSABLE,
         )
-    made.line("today: " + ", ".join(_total(now["today"], now["sessions_today"])))
+    made.line("today: " + ", ".join(_sums(now["today"], now["sessions_today"])))
+    if now["today"]["requests"]:
+        made.line("       " + ", ".join(_tokens(now["today"])))
     for budget in now["budgets"]:
         # A session's own budget is of interest once it runs short.
         if budget["session"] is None or budget["state"] != "ok":
@@ -90,18 +92,20 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
 _STATES = {"ok": "", "near": "nearly spent, ", "spent": "spent, "}
 
 
-def _total(today: Mapping[str, Any], sessions: int) -> Iterator[str]:
-    requests = today["requests"]
+def _sums(today: Mapping[str, Any], sessions: int) -> Iterator[str]:
+    requests, errors = today["requests"], today["errors"]
     yield f"{count(requests)} {'request' if requests == 1 else 'requests'} in {sessions} {'session' if sessions == 1 else 'sessions'}"
-    if not requests:
-        return
+    if requests:
+        yield f"{errors} {'error' if errors == 1 else 'errors'} ({percent(today['error_share'])})"
+        yield dollars(today["cost_usd"]) + ("+?" if today["unpriced_requests"] and today["cost_usd"] is not None else "")
+
+
+def _tokens(today: Mapping[str, Any]) -> Iterator[str]:
     known = [today[name] for name in _INPUT if today[name] is not None]
     yield f"{count(sum(known) if known else None)} tokens in ({percent(today['cache_share'])} from a cache)"
     yield f"{count(today['output_tokens'])} out"
-    yield dollars(today["cost_usd"]) + ("+?" if today["unpriced_requests"] and today["cost_usd"] is not None else "")
     yield f"first byte after {duration(today['first_byte_ms'])}"
     yield f"{rate(today['tokens_per_second'])} tok/s"
-    yield f"{today['errors']} {'error' if today['errors'] == 1 else 'errors'} ({percent(today['error_share'])})"
 
 
 def _read(stream: Mapping[str, Any]) -> str:

@@ -195,6 +195,7 @@ async def test_in_tmux_the_page_is_seen_and_the_screen_comes_back(sidecar, tmp_p
         seen = await screen(lambda seen: "q ends" in seen)
         assert "before the top" not in seen
         assert "claude-opus-4-8" in seen
+        assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in seen
         await run("send-keys", "-t", "it", "q")
         seen = await screen(lambda seen: "it ended with" in seen)
         assert seen.split("\n")[:2] == ["before the top", "it ended with 0"]
