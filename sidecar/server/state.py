@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ class Publisher:
             "started_at": self._started_at,
             "gateway": settings.gateway,
             "streams": streams,
+            "tasks": len(asyncio.all_tasks()),
             "config": {"path": settings.path, "error": self._live.error},
         }
 

@@ -43,12 +43,13 @@ class Due:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the daemon holds; `descriptors` is None where the system does not tell."""
+    """What the daemon holds; `descriptors` is None where the system does not tell.  `tasks` are those of its event loop."""
 
     seconds: float
     memory_mib: float
     descriptors: int | None
     threads: int
+    tasks: int
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Soak:
                 await asyncio.sleep(SETTLED_SECONDS)
                 await self._compare_rows(it, time.monotonic())
                 self._count_rows(it)
-                self.samples.append(sample(it.process.pid))
+                self.samples.append(sample(it))
                 self._judge_leaks(it.status()["streams"])
                 it.terminate()
 
@@ -150,7 +151,7 @@ class Soak:
 
     async def _watch(self, it: Daemon, end: float) -> None:
         while time.monotonic() < end:
-            self.samples.append(sample(it.process.pid))
+            self.samples.append(sample(it))
             await self._compare_rows(it, time.monotonic() - 2 * SETTLED_SECONDS)
             await asyncio.sleep(min(1, self.seconds / 10))
 
@@ -184,6 +185,8 @@ class Soak:
             self.differences.append(f"descriptors: {first.descriptors} at the beginning, {last.descriptors} at the end")
         if last.threads > first.threads + POOL_THREADS:
             self.differences.append(f"threads: {first.threads} at the beginning, {last.threads} at the end")
+        if last.tasks > first.tasks + self.agents:
+            self.differences.append(f"tasks: {first.tasks} at the beginning, {last.tasks} at the end")
         if streams:
             self.differences.append(f"{streams} streams are still open")
 
@@ -212,6 +215,7 @@ class Soak:
             "memory": f"{first.memory_mib:.1f} -> {last.memory_mib:.1f} MiB, {self.growth_mib():+.2f} MiB in the second half",
             "descriptors": f"{first.descriptors} -> {last.descriptors}",
             "threads": f"{first.threads} -> {last.threads}",
+            "tasks": f"{first.tasks} -> {last.tasks}",
             "differences": f"{len(self.differences):,}",
         }
         head = f"soak: {self.seconds / 60:.1f} min, {self.agents} agents, seed {self.seed}"
@@ -227,11 +231,13 @@ gateways:
 """
 
 
-def sample(pid: int) -> Sample:
+def sample(it: Daemon) -> Sample:
+    tasks = int(it.status()["tasks"])
     if sys.platform != "linux":
-        return Sample(time.monotonic(), 0.0, None, 0)
+        return Sample(time.monotonic(), 0.0, None, 0, tasks)
+    pid = it.process.pid
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = None
     with contextlib.suppress(PermissionError):  # not dumpable: for root's eyes only
         descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-    return Sample(time.monotonic(), int(status["VmRSS"].split()[0]) / 1024, descriptors, int(status["Threads"]))
+    return Sample(time.monotonic(), int(status["VmRSS"].split()[0]) / 1024, descriptors, int(status["Threads"]), tasks)
