@@ -11,6 +11,7 @@ from benchmark.processes import Failed, installed, ran
 
 #: From 20 on it is a program for each platform, which not every registry has; 19 needs Node 22; 18 runs on Node 20.
 _VERSIONS = ("20.0.26", "19.0.3", "18.0.11")
+_LIMIT_SECONDS = 300.0
 
 
 def install() -> tuple[str, str]:
@@ -35,20 +36,13 @@ def install() -> tuple[str, str]:
     raise Failed(why)
 
 
-def runs(command: str, transcripts: str, words: list[str], limit_seconds: float) -> bool:
-    """Whether it answered in time."""
+def run(command: str, transcripts: str, words: list[str]) -> None:
+    """Ask it.  Raises `Failed`."""
     environ = {"PATH": os.environ["PATH"], "HOME": transcripts, "CLAUDE_CONFIG_DIR": transcripts}
+    asked = [command, *words, "--offline", "--json"]
     try:
-        done = subprocess.run(  # noqa: S603 - the benchmark's own command
-            [command, *words, "--offline", "--json"],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=limit_seconds,
-        )
+        done = subprocess.run(asked, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_LIMIT_SECONDS)  # noqa: S603 - the benchmark's own command
     except subprocess.TimeoutExpired:
-        return False
+        raise Failed(f"ccusage {' '.join(words)} took more than {_LIMIT_SECONDS:.0f} s") from None
     if done.returncode:
         raise Failed(f"ccusage {' '.join(words)} ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()[-300:]}")
-    return True
