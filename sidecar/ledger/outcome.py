@@ -18,7 +18,8 @@ def outcome(kind: Kind, ending: Ending, status: int | None, own_error: str | Non
     `own_error` is the code of the sidecar's own answer, `status` the gateway's.
     """
     error_type = _error_type(kind, ending, status, own_error, reading)
-    if ending is Ending.CLIENT_GONE:
+    # An agent that leaves behind the last word has cancelled nothing: Codex never waits for the end of the HTTP message.
+    if ending is Ending.CLIENT_GONE and not (error_type is None and kind is Kind.INFERENCE and reading.finished):
         return "client_cancelled", error_type
     if error_type is not None and own_error is None:
         return "upstream_error", error_type

@@ -22,7 +22,7 @@ I, C, O = Kind.INFERENCE, Kind.COUNT, Kind.OTHER  # noqa: E741 -- the table belo
         (I, Ending.CLEAN, 200, None, WHOLE, "complete", None),
         (I, Ending.CUT, 200, None, WHOLE, "complete", None),
         (I, Ending.TIMEOUT, 200, None, WHOLE, "complete", None),
-        (I, Ending.CLIENT_GONE, 200, None, WHOLE, "client_cancelled", None),
+        (I, Ending.CLIENT_GONE, 200, None, WHOLE, "complete", None),
         (I, Ending.CLIENT_GONE, None, None, PART, "client_cancelled", None),
         (I, Ending.CLIENT_GONE, 529, None, OVERLOADED, "client_cancelled", "overloaded_error"),
         (I, Ending.CLEAN, 529, None, OVERLOADED, "upstream_error", "overloaded_error"),
