@@ -283,6 +283,7 @@ def test_a_locked_ledger_delays_rows_and_loses_none(path, ledger, problems):
         until(lambda: problems)
         other.execute("ROLLBACK")
     until(lambda: len(rows(path, "SELECT 1 FROM requests WHERE cost_nanousd")) == 3)
+    until(lambda: len(problems) == 2)  # it tells after it has written
     assert [event for event, _ in problems] == ["ledger.unwritable", "ledger.writable"]
     assert "locked" in problems[0][1]
 
