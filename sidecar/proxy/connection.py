@@ -51,10 +51,14 @@ class IdleTimeout(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """The transport's side.  `exchange` is the request under way; None while the connection idles."""
+    """The transport's side.  `exchange` is the request under way; None while the connection idles.
+
+    `on_free` hears when it is fit for another request, `on_lost` when it has closed.
+    """
 
     def __init__(self) -> None:
         self.exchange: Reply | None = None
+        self.on_free: Callable[[Connection], None] | None = None
         self.on_lost: Callable[[Connection], None] | None = None
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -210,9 +214,12 @@ class Reply:
         if self.upload is not None and not self.upload.done():
             self.upload.cancel()
             self.is_reusable = False
-        self._connection.exchange = None
+        connection = self._connection
+        connection.exchange = None
         if not (self.is_complete and self.is_reusable and self._sent):
-            self._connection.close()
+            connection.close()
+        elif connection.is_open and connection.on_free is not None:
+            connection.on_free(connection)
 
     # What the connection calls.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ async def exchange(request: web.Request, named: ByName, settings: Settings, bear
     parts.under_way[record.id] = record
     upload = there.body if there.body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     try:
-        async with parts.upstream.open(there.gateway, request.method, there.target, fields, upload, settings.timeouts) as reply:
+        with closing(await parts.upstream.send(there.gateway, request.method, there.target, fields, upload, settings.timeouts)) as reply:
             record.answered(reply, (key, *secrets.values()))
             if reply.status == 401:
                 parts.vault.forget(there.gateway.name)

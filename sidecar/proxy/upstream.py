@@ -7,14 +7,14 @@ closed.  When it does, it fails: no request is ever sent twice from here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import time
 from typing import TYPE_CHECKING
 
 from sidecar.proxy.dial import dial, endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncIterable, Callable
 
     from sidecar.config.settings import Timeouts
     from sidecar.gateways.gateway import Gateway
@@ -44,8 +44,7 @@ class Upstream:
         self._idle: dict[Endpoint, list[tuple[Connection, asyncio.TimerHandle]]] = {}
         self._clock_gap = self._gap()
 
-    @contextlib.asynccontextmanager
-    async def open(
+    async def send(
         self,
         gateway: Gateway,
         method: str,
@@ -53,19 +52,21 @@ class Upstream:
         fields: list[Field],
         body: bytes | AsyncIterable[bytes] | None,
         timeouts: Timeouts,
-    ) -> AsyncIterator[Reply]:
-        """Send one request and yield its reply once status and fields are there.  Raises `Refusal`."""
+    ) -> Reply:
+        """Send one request; its reply, to be closed by the caller, once status and fields are there.  Raises `Refusal`."""
         place = endpoint(gateway, self._variable)
-        connection = self._take(place) or await dial(place, timeouts.connect)
+        connection = self._take(place)
+        if connection is None:
+            connection = await dial(place, timeouts.connect)
+            connection.on_free = functools.partial(self._keep, place)
         chunked = body is not None and not any(name.lower() == b"content-length" for name, _ in fields)
         reply = connection.start(_head(place, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
         try:
             await reply.head(timeouts.first_byte)
-            yield reply
-        finally:
+        except BaseException:
             reply.close()
-            if connection.is_open:
-                self._keep(place, connection)
+            raise
+        return reply
 
     def close(self) -> None:
         """Drop the idle connections; those in use are their exchanges' own."""

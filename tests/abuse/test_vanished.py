@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
@@ -89,7 +90,7 @@ async def test_after_a_sleep_no_request_waits_for_a_connection_of_before(seconds
         gateway = Gateway(name="g", preset=None, base_url=way.url, auth=Auth("x-api-key"), credential=Secret(()), proxy="none")
 
         async def status():
-            async with upstream.open(gateway, "GET", "/", [], None, Timeouts(first_byte=2)) as got:
+            with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, Timeouts(first_byte=2))) as got:
                 while await got.read():
                     pass
                 return got.status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from fakes.raw import raw_gateway, reply, says
@@ -29,7 +30,7 @@ async def upstream():
 
 async def ask(upstream, url, *, method="POST", target="/v1/messages?beta=true", fields=FIELDS, body=b"hello", timeouts=None):
     fields = [*fields, (b"Content-Length", b"%d" % len(body))] if isinstance(body, bytes) else fields
-    async with upstream.open(gateway(url), method, target, fields, body, timeouts or Timeouts()) as got:
+    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, body, timeouts or Timeouts())) as got:
         data = b""
         while chunk := await got.read((timeouts or Timeouts()).idle):
             data += chunk
@@ -163,12 +164,13 @@ CUT = {
 
 @pytest.mark.parametrize("data", CUT.values(), ids=CUT)
 async def test_every_byte_of_a_broken_reply_is_handed_out_before_the_break(upstream, data):
-    async with raw_gateway(says(data, then="fin")) as there, upstream.open(gateway(there.url), "GET", "/", [], None, Timeouts()) as got:
-        await there.lost.wait()
-        await asyncio.sleep(0.01)  # the loop has to see the FIN: the bytes are then waiting, and so is the error
-        assert await got.read() == b"abc"
-        with pytest.raises(ReplyCut):
-            await got.read()
+    async with raw_gateway(says(data, then="fin")) as there:
+        with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
+            await there.lost.wait()
+            await asyncio.sleep(0.01)  # the loop has to see the FIN: the bytes are then waiting, and so is the error
+            assert await got.read() == b"abc"
+            with pytest.raises(ReplyCut):
+                await got.read()
 
 
 async def test_a_slow_reader_makes_the_gateway_wait(upstream):
@@ -180,15 +182,16 @@ async def test_a_slow_reader_makes_the_gateway_wait(upstream):
         for _ in range(total // 65536):
             await talk.send(b"x" * 65536)
 
-    async with raw_gateway(script) as there, upstream.open(gateway(there.url), "GET", "/", [], None, Timeouts()) as got:
-        first = await got.read()
-        for _ in range(50):
-            await asyncio.sleep(0)
-        size = len(first) + len(await got.read())
-        assert size < 2 * 1024 * 1024
-        while chunk := await got.read():
-            size += len(chunk)
-        assert size == total
+    async with raw_gateway(script) as there:
+        with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
+            first = await got.read()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            size = len(first) + len(await got.read())
+            assert size < 2 * 1024 * 1024
+            while chunk := await got.read():
+                size += len(chunk)
+            assert size == total
 
 
 async def test_a_streamed_body_is_chunked_and_an_early_answer_is_heard(upstream):

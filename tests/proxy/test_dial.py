@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import ssl
 
@@ -40,7 +41,7 @@ def gateway(url, **more):
 async def ask(gateway, variables=None, timeouts=None):
     upstream = Upstream((variables or {}).get)
     try:
-        async with upstream.open(gateway, "GET", "/x?y", [], None, timeouts or Timeouts()) as got:
+        with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", [], None, timeouts or Timeouts())) as got:
             return got.status, await got.read()
     finally:
         upstream.close()

@@ -35,7 +35,6 @@ async def test_a_body_that_falls_silent_under_way_is_the_agents_fault_and_lets_t
     async with raw_gateway(script) as there:
         gateway = Gateway(name="g", preset=None, base_url=there.url, auth=Auth("x-api-key"), credential=Secret(()), proxy="none")
         with pytest.raises(Refusal, match="did not come"):
-            async with upstream.open(gateway, "POST", "/v1/files", [], pieces(stalls(), 0.05), Timeouts()):
-                pass
+            await upstream.send(gateway, "POST", "/v1/files", [], pieces(stalls(), 0.05), Timeouts())
         async with asyncio.timeout(1):
             await there.lost.wait()
