@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.metering.reading import Reading
 from sidecar.wire.target import Kind
@@ -25,8 +24,7 @@ class Ending(StrEnum):
     UNREACHABLE = "unreachable"  # no connection was made
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """Known when the request goes out.  `id` is a UUIDv7 as text, `started_at` seconds since the epoch."""
 
     id: str
@@ -53,8 +51,7 @@ class Opening:
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(NamedTuple):
     """Known when it has ended.  `own_error` is one of `errors.ANSWERS` if the sidecar itself answered; `status` what the client got
     from the gateway, None if the gateway sent none.  Times in milliseconds.
     """
@@ -71,4 +68,4 @@ class Closing:
     request_id: str | None = None
     cache_status: str | None = None
     header_cost_usd: float | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading = Reading()

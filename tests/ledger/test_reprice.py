@@ -4,7 +4,6 @@ import sqlite3
 import sys
 import threading
 from contextlib import closing as closed_after
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -37,7 +36,7 @@ def write(path: str, count: int = 1, first: int = 1, **differs) -> None:
     ledger = Ledger(path, "one", lambda *_: None)
     ledger.start()
     for number in range(first, first + count):
-        ledger.open(replace(opening(number), started_at=NOON + number, **differs))
+        ledger.open(opening(number)._replace(started_at=NOON + number, **differs))
         ledger.close(closing(number, reading=reading(usage=SMALL)))
     ledger.stop()
 
