@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sidecar.ledger.clock import moment
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
     from sidecar.ledger.entry import Closing, Opening
 
-__all__ = ["Row", "billed", "closed", "moment", "opened"]
+__all__ = ["Row", "billed", "closed", "moment", "opened", "storable"]
 
 Row: TypeAlias = dict[str, str | int | float | None]
 
 
 def opened(opening: Opening) -> Row:
-    row: Row = {
+    return {
         "id": opening.id,
         "instance": opening.instance,
         "started_at": moment(opening.started_at),
@@ -32,7 +33,7 @@ def opened(opening: Opening) -> Row:
         "agent": opening.agent,
         "parent_agent": opening.parent_agent,
         "gateway": opening.gateway,
-        "tags": json.dumps(opening.tags, ensure_ascii=False),
+        "tags": _array(opening.tags),
         "project": opening.project,
         "repo": opening.repo,
         "branch": opening.branch,
@@ -45,11 +46,10 @@ def opened(opening: Opening) -> Row:
         "billing": opening.billing,
         "retry_count": opening.retry_count,
     }
-    return {name: _storable(value) for name, value in row.items()}
 
 
 def closed(opening: Opening, closing: Closing) -> Row:
-    """The whole row, but for its cost."""
+    """The whole row, its cost not known yet."""
     reading = closing.reading
     usage = reading.usage
     how, error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, reading)
@@ -77,6 +77,8 @@ def closed(opening: Opening, closing: Closing) -> Row:
         "inference_geo": reading.inference_geo,
         "cache_status": closing.cache_status,
         "usage_source": reading.usage_source.value,
+        "cost_nanousd": None,
+        "price_source": None,
         "reported_cost_usd": closing.header_cost_usd if reported is None else reported,
         "bytes_in": closing.bytes_in,
         "bytes_out": closing.bytes_out,
@@ -106,6 +108,11 @@ def billed(row: Mapping[str, Any]) -> Billed:
     )
 
 
-def _storable(value: str | float | None) -> str | int | float | None:
-    """A header's bytes that are no UTF-8 arrive as lone surrogates, which SQLite refuses."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def storable(row: Row) -> Row:
+    """A header's bytes that are no UTF-8 arrive as lone surrogates, which SQLite refuses: a question mark for each."""
+    return {name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value for name, value in row.items()}
+
+
+@lru_cache(maxsize=256)
+def _array(tags: tuple[str, ...]) -> str:
+    return json.dumps(tags, ensure_ascii=False)

@@ -6,11 +6,12 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sidecar.ledger.balance import balance
 from sidecar.ledger.hours import give_back, roll_up
-from sidecar.ledger.row import moment
+from sidecar.ledger.row import moment, storable
 from sidecar.ledger.schema import connect
 
 if TYPE_CHECKING:
@@ -106,11 +107,13 @@ class Store:
             connection.execute(_upsert(tuple(alike[0]), len(alike)), [value for row in alike for value in row.values()])
         except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError, OverflowError) as error:
             # One row is at fault, not the file: the others must not wait for it.
-            if len(alike) == 1:
+            if len(alike) > 1:
+                for row in alike:
+                    self._upsert(connection, [row])
+            elif isinstance(error, UnicodeEncodeError):
+                self._upsert(connection, [storable(alike[0])])
+            else:
                 self._on_problem("ledger.row_refused", f"row {alike[0].get('id')} cannot be stored: {error}")
-                return
-            for row in alike:
-                self._upsert(connection, [row])
 
     def _put_aside(self, error: sqlite3.Error) -> None:
         """Move the damaged file and its companions to names that are free."""
@@ -164,6 +167,7 @@ def _alike(rows: Iterable[Row]) -> Iterator[list[Row]]:
             yield group[first : first + ROWS_AT_ONCE]
 
 
+@lru_cache(maxsize=2 * ROWS_AT_ONCE)
 def _upsert(columns: tuple[str, ...], rows: int) -> str:
     """The names are `row.py`'s own, never from the wire.  sqlite3 keeps the prepared statement by its text."""
     names = ", ".join(columns)

@@ -99,7 +99,7 @@ class Ledger:
         self._writer = threading.Thread(target=self._work, name="sidecar-ledger", daemon=True)
         self._loader = threading.Thread(target=self._load_prices, name="sidecar-prices", daemon=True)
         self._in_flight: dict[str, Opening] = {}
-        self._waiting: dict[str, Row] = {}
+        self._waiting: dict[str, Opening | Row] = {}
         self._unpriced: deque[tuple[Opening, Row]] = deque(maxlen=WAITING_LIMIT)
         self._cost: Callable[[Billed, Terms], Cost] | None = None
         self._prices_settled = False
@@ -188,7 +188,7 @@ class Ledger:
         match job:
             case Opening():
                 self._in_flight[job.id] = job
-                self._put(opened(job))
+                self._put(job.id, job)
             case Closing():
                 if (opening := self._in_flight.pop(job.id, None)) is not None:
                     self._take_last(opening, job)
@@ -211,11 +211,11 @@ class Ledger:
                 row = self._priced(row, opening)
             else:
                 self._unpriced.append((opening, row))
-        self._put(row)
+        self._put(closing.id, row)
         self._on_closed(row, closing.reading.gave_up)
 
-    def _put(self, row: Row) -> None:
-        self._waiting[str(row["id"])] = row
+    def _put(self, id_: str, known: Opening | Row) -> None:
+        self._waiting[id_] = known
         if len(self._waiting) > WAITING_LIMIT:
             del self._waiting[next(iter(self._waiting))]
             self._lost += 1
@@ -225,7 +225,7 @@ class Ledger:
             ids = tuple(islice(self._waiting, JOBS_AT_ONCE))
             try:
                 self._store.open(self._alive)
-                self._store.write(self._waiting[id_] for id_ in ids)
+                self._store.write([_row(self._waiting[id_]) for id_ in ids])
             except Exception as error:  # noqa: BLE001 -- whatever is wrong, the rows are kept and tried again
                 self._later(error)
                 return
@@ -262,7 +262,7 @@ class Ledger:
         if not self._prices_settled:
             return
         for opening, row in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
-            self._put(self._priced(row, opening))
+            self._put(opening.id, self._priced(row, opening))
 
     def _priced(self, row: Row, opening: Opening) -> Row:
         if self._cost is None:
@@ -305,6 +305,11 @@ class Ledger:
         self._store.open(self._alive)
         is_more = self._store.tidy(oldest_kept.timestamp(), now - _SETTLED_SECONDS)
         self._tidy_at = time.monotonic() + (_TIDY_SECONDS if is_more else _TIDY_AGAIN_SECONDS)
+
+
+def _row(known: Opening | Row) -> Row:
+    """Made when it is written: most requests have ended by then."""
+    return opened(known) if isinstance(known, Opening) else known
 
 
 def _use(opening: Opening) -> Use:
