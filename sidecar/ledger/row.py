@@ -99,7 +99,7 @@ def billed(row: Mapping[str, Any]) -> Billed:
             web_search_requests=row["web_search_requests"],
         ),
         model=row["model_served"] or row["model_sent"],
-        at=datetime.fromisoformat(row["finished_at"]),
+        at=datetime.fromisoformat(row["finished_at"]).replace(microsecond=0),
         service_tier=row["service_tier"],
         speed=row["speed"],
         inference_geo=row["inference_geo"],

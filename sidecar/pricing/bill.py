@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -11,9 +10,8 @@ if TYPE_CHECKING:
     from sidecar.metering.reading import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Billed:
-    """What of one exchange decides its cost, as the ledger's row has it.  `iterations` is JSON text."""
+class Billed(NamedTuple):
+    """What of one exchange decides its cost, as the ledger's row has it.  `at` in whole seconds; `iterations` is JSON text."""
 
     usage: Usage
     model: str | None
@@ -25,8 +23,7 @@ class Billed:
     cache_status: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """`nanousd` None: unknown.  `source` names the table and the model matched, or says why none was."""
 
     nanousd: int | None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.metering.messages import usage_of
 from sidecar.pricing import table
@@ -21,10 +21,11 @@ from sidecar.pricing.names import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from sidecar.metering.reading import Usage
     from sidecar.pricing.bill import Billed
-    from sidecar.pricing.terms import Rates, Terms
+    from sidecar.pricing.terms import ModelRates, Rates, Terms
 
 _THOUSAND, _MILLION, _NANO = (Decimal(10) ** digits for digits in (3, 6, 9))
 
@@ -36,7 +37,7 @@ _VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
 
 
 def cost(billed: Billed, terms: Terms) -> Cost:
-    if "HIT" in (billed.cache_status or "").upper().split():
+    if billed.cache_status and "HIT" in billed.cache_status.upper().split():
         return Cost(0, "answered from the gateway's own cache")
     if billed.usage.input is None or billed.usage.output is None:
         return Cost(None, "no usage reported")
@@ -60,30 +61,53 @@ def _beside(billed: Billed, model: str) -> Iterator[tuple[Billed, str]]:
     """What was billed beside the top level.  Another model has a speed of its own, which nobody reports: the ordinary one."""
     for entry in json.loads(billed.iterations) if billed.iterations else ():
         other = str(entry.get("model") or model)
-        yield replace(billed, usage=usage_of(entry), speed=billed.speed if other == model else None), other
+        yield billed._replace(usage=usage_of(entry), speed=billed.speed if other == model else None), other
 
 
 def _dollars(billed: Billed, model: str, terms: Terms) -> tuple[Decimal, str]:
     """Raises `Unpriced`."""
+    tariff = _tariff(model, terms.provider, terms.models, billed.at, billed.speed, billed.service_tier, billed.inference_geo)
+    rates = tariff.rates.of(_input(billed.usage))
+    return _tokens(billed.usage, rates) * tariff.times + _searches(billed.usage, rates), tariff.source
+
+
+class _Tariff(NamedTuple):
+    """`times` holds for tokens alone, not for searches."""
+
+    rates: table.ByLength
+    times: Decimal
+    source: str
+
+
+# 100 µs; the moment is a part of it, as some prices hold for hours of the day, so a tariff is good for a second.
+@lru_cache(maxsize=256)
+def _tariff(
+    model: str,
+    provider: str | None,
+    models: tuple[ModelRates, ...],
+    at: datetime,
+    speed: str | None,
+    service_tier: str | None,
+    inference_geo: str | None,
+) -> _Tariff:
     name = canonical(model)
-    for own in terms.models:
+    for own in models:
         if fnmatchcase(model.lower(), own.pattern.lower()) or fnmatchcase(name, own.pattern.lower()):
             # The user's word on what a token costs is the last one.
-            return _tokens(billed.usage, own.rates) + _searches(billed.usage, own.rates), f"configuration {own.pattern}"
-    fast, batch = billed.speed == "fast", billed.service_tier == "batch"
+            return _Tariff(table.ByLength((), (own.rates,)), Decimal(1), f"configuration {own.pattern}")
+    fast, batch = speed == "fast", service_tier == "batch"
     if name.startswith("claude"):
         fast, batch = fast or name.endswith("-fast"), batch or name.endswith(":batch")
         name = name.removesuffix(":batch").removesuffix("-fast")
-    tier = None if batch else billed.service_tier
-    rates, source = table.rates(model, name, terms.provider, _input(billed.usage), billed.at, fast=fast, tier=tier)
-    tokens = _tokens(billed.usage, rates)
+    rates, source = table.rates(model, name, provider, at, fast=fast, tier=None if batch else service_tier)
+    times = Decimal(1)
     if fast:
         source += ", fast"
     if batch:
-        tokens, source = tokens * _BATCH, source + ", batch"
-    if billed.inference_geo == "us" and _version(name) >= _US_ONLY_SINCE:
-        tokens, source = tokens * _US_ONLY, source + ", us only"
-    return tokens + _searches(billed.usage, rates), source
+        times, source = times * _BATCH, source + ", batch"
+    if inference_geo == "us" and _version(name) >= _US_ONLY_SINCE:
+        times, source = times * _US_ONLY, source + ", us only"
+    return _Tariff(rates, times, source)
 
 
 def _tokens(usage: Usage, rates: Rates) -> Decimal:

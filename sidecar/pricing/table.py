@@ -5,9 +5,10 @@ The table is the one in the installed package; nothing is fetched.  A model that
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import genai_prices
 from genai_prices.types import TieredPrices
@@ -40,18 +41,25 @@ class Unpriced(Exception):
     """There is no price, and this is why."""
 
 
-def rates(
-    model: str, name: str, provider: str | None, input_tokens: int, at: datetime, *, fast: bool, tier: str | None
-) -> tuple[Rates, str]:
-    """What `model`, whose vendor calls it `name`, costs at `at`, and the entry matched.  `input_tokens`, cached ones included, decide
-    between a model's rates for short and long contexts.
-    """
+class ByLength(NamedTuple):
+    """What a model costs: `rates[n]` when the input, cached tokens included, is longer than the first `n` of `starts`."""
+
+    starts: tuple[int, ...]
+    rates: tuple[Rates, ...]
+
+    def of(self, input_tokens: int) -> Rates:
+        """All tokens of a request cost what the highest tier says that it reaches into."""
+        return self.rates[bisect_left(self.starts, input_tokens)]
+
+
+def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bool, tier: str | None) -> tuple[ByLength, str]:
+    """What `model`, whose vendor calls it `name`, costs at `at`, and the entry matched."""
     for seller, spelling in _spellings(model, name, provider):
         if found := _entry(seller, spelling):
             break
     else:
         if name in _ADDED and provider in _AT_ANTHROPICS_PRICES:
-            return _ADDED[name], f"platform.claude.com {name}"
+            return ByLength((), (_ADDED[name],)), f"platform.claude.com {name}"
         raise Unpriced(f"{NAME} has no price for {model!r}" + (f" at {provider}" if provider else ""))
     seller, info = found
     context = {"service_tier": tier} if tier else {}
@@ -65,7 +73,7 @@ def rates(
         standard = price
     if standard.input_mtok is None or standard.output_mtok is None:
         raise Unpriced(f"{NAME} has no price for the tokens of {model!r}")
-    return _rates(standard, input_tokens, times), f"{NAME} {seller}/{info.id}"
+    return _by_length(standard, times), f"{NAME} {seller}/{info.id}"
 
 
 def _spellings(model: str, name: str, provider: str | None) -> Iterator[tuple[str | None, str]]:
@@ -89,6 +97,11 @@ def _entry(provider: str | None, model: str) -> tuple[str, ModelInfo] | None:
     return found.provider.id, found.model
 
 
+def _by_length(price: ModelPrice, times: int) -> ByLength:
+    starts = sorted({tier.start for tiered in vars(price).values() if isinstance(tiered, TieredPrices) for tier in tiered.tiers})
+    return ByLength((*starts,), tuple(_rates(price, shortest, times) for shortest in (0, *(start + 1 for start in starts))))
+
+
 def _rates(price: ModelPrice, input_tokens: int, times: int) -> Rates:
     def rate(*keys: str) -> Decimal:
         values = (getattr(price, key) for key in keys)
@@ -106,7 +119,6 @@ def _rates(price: ModelPrice, input_tokens: int, times: int) -> Rates:
 
 
 def _of_this_length(price: Decimal | TieredPrices, input_tokens: int) -> Decimal:
-    """All tokens of a request cost what the highest tier says that it reaches into."""
     if not isinstance(price, TieredPrices):
         return price
     return next((tier.price for tier in reversed(price.tiers) if input_tokens > tier.start), price.base)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(NamedTuple):
     """Dollars per million tokens, for web searches per thousand."""
 
     input: Decimal
@@ -18,16 +17,14 @@ class Rates:
     web_searches: Decimal = Decimal(10)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRates:
+class ModelRates(NamedTuple):
     """`pattern` (exact or glob) of a model id -> what the user says it costs, whoever serves it."""
 
     pattern: str
     rates: Rates
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """`provider` is the price table's name for who sells at this gateway; `discount` a share of the bill, 0.1 for ten percent.
 
     The first of `models` that matches comes before the table.
