@@ -11,8 +11,11 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
+
+import msgspec
 
 #: Stands where something was taken out.  Not ASCII, which every secret is: so it cannot complete one with the text around it.
 MARK = "•••"
@@ -50,6 +53,8 @@ _SHAPE = re.compile(
 _SHAPE_SIGNS = ("sidecar-pass-", "sk-ant-", "bearer", "basic", "://")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
+_encoded = msgspec.json.Encoder().encode
+
 
 def printable(text: str) -> str:
     """`text` on one line, without anything that moves a cursor, colours a terminal or reorders what is read."""
@@ -63,6 +68,11 @@ def printable(text: str) -> str:
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or variable of this name holds a secret: `x-api-key`, `authToken`, `VERCEL_OIDC_TOKEN`; not `input_tokens`."""
     return any(_SECRET_WORD.fullmatch(word) for word in _WORD.findall(name))
+
+
+@lru_cache(maxsize=1024)
+def _has_secret_name(names: tuple[str, ...]) -> bool:
+    return any(is_secret_name(name) for name in names)
 
 
 class Redactor:
@@ -88,26 +98,25 @@ class Redactor:
         return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
 
     def event(self, event: Mapping[str, object]) -> dict[str, object]:
-        if self._is_clean(event):
-            return dict(event)
+        """In JSON's types."""
         return {self.text(name): self._field(name, value, DEPTH_LIMIT) for name, value in event.items()}
 
-    def _is_clean(self, event: Mapping[str, object]) -> bool:
-        """Whether nothing has to be taken out: one search through all of it, as nearly every event needs no other (5 against 130 µs)."""
-        if any(is_secret_name(name) or type(value) not in _PLAIN for name, value in event.items()):
+    def line(self, event: Mapping[str, object]) -> str:
+        """`event` as JSON on one line."""
+        # From nearly every event nothing has to be taken out, which one search through all of it shows (10 against 130 µs).
+        if _PLAIN.issuperset(map(type, event.values())) and not _has_secret_name(tuple(event)):
+            with suppress(UnicodeEncodeError):
+                line = _encoded(event).decode()
+                if self._is_clean(line):
+                    return line
+        return json.dumps(self.event(event), ensure_ascii=False, separators=(",", ":"))
+
+    def _is_clean(self, line: str) -> bool:
+        """Whether `event` would change nothing in it: each text stands in it as it is, but for quotes, and nothing is found."""
+        if len(line) > TEXT_LIMIT or not line.isascii() or not line.isprintable() or "%" in line or line.count("\\") != line.count('\\"'):
             return False
-        parts = [*event, *map(str, event.values())]
-        text = "\n".join(parts)
-        if (
-            len(text) > TEXT_LIMIT
-            or text.count("\n") >= len(parts)
-            or "%" in text
-            or not text.isascii()
-            or not text.replace("\n", "").isprintable()
-        ):
-            return False
-        folded = text.lower()
-        return not any(sign in folded for sign in _SHAPE_SIGNS) and not any(form in text for form in self._literal)
+        folded = line.lower()
+        return not any(sign in folded for sign in _SHAPE_SIGNS) and not any(form in line for form in self._literal)
 
     def _field(self, name: object, value: object, depth: int) -> object:
         if isinstance(name, str) and is_secret_name(name) and not isinstance(value, bool | None):
