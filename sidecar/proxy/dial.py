@@ -1,4 +1,4 @@
-"""From a gateway to an open connection: which proxy, which certificates, which address; and every way in which that fails, named.
+"""From a gateway to an open connection: which proxy, which address; and every way in which that fails, named.
 
 Environment variables are asked for by name: the daemon's own environment holds none, they are handed over by the shell that
 started it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import functools
 import os
 import socket
 import ssl
@@ -22,11 +21,13 @@ import aiohappyeyeballs
 
 from sidecar.errors import Refusal
 from sidecar.proxy.connection import MAX_HEAD, Connection
+from sidecar.proxy.trust import trusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from sidecar.gateways.gateway import Gateway
+    from sidecar.proxy.trust import Trust
 
     Lookup = Callable[[str], str | None]
 
@@ -48,20 +49,20 @@ KEEPALIVE_TRIES = 3
 class Endpoint:
     """Where to connect, and how: connections to equal endpoints are interchangeable.
 
-    `path` is what the base URL puts before every path.  `proxy` is (host, port, authorization or None).
+    `path` is what the base URL puts before every path.  `trust` None is plain HTTP.  `proxy` is (host, port, authorization or None).
     """
 
     host: str
     port: int
     authority: str
     path: str
-    tls: ssl.SSLContext | None
+    trust: Trust | None
     proxy: tuple[str, int, str | None] | None
 
     @property
     def is_forwarded(self) -> bool:
         """True if the request line has to hold the whole address: a plain http gateway behind a proxy (RFC 9112 section 3.2.2)."""
-        return self.proxy is not None and self.tls is None
+        return self.proxy is not None and self.trust is None
 
 
 def endpoint(gateway: Gateway, variable: Lookup) -> Endpoint:
@@ -75,7 +76,7 @@ def endpoint(gateway: Gateway, variable: Lookup) -> Endpoint:
         port=url.port or (443 if secure else 80),
         authority=url.netloc,
         path=url.path,
-        tls=_trusted(gateway.name, variable("SSL_CERT_FILE"), variable("NODE_EXTRA_CA_CERTS"), gateway.ca_file) if secure else None,
+        trust=trusted(gateway.name, variable("SSL_CERT_FILE"), variable("NODE_EXTRA_CA_CERTS"), gateway.ca_file) if secure else None,
         proxy=_proxy_address(gateway.name, proxy) if proxy else None,
     )
 
@@ -114,33 +115,6 @@ def _proxy_address(gateway: str, text: str) -> tuple[str, int, str | None]:
     return url.hostname, url.port or 80, credentials
 
 
-def _trusted(gateway: str, system: str | None, extra: str | None, own: str | None) -> ssl.SSLContext:
-    files = tuple(path for path in (extra, own) if path)
-    try:
-        stamps = tuple(os.stat(path).st_mtime_ns for path in (system, *files) if path)
-        return _context(system, files, stamps)
-    except (OSError, ssl.SSLError) as error:
-        raise Refusal(
-            "unreachable",
-            f"the CA file for gateway {gateway!r} cannot be used: {error}",
-            "see `ca_file:` in the configuration, SSL_CERT_FILE and NODE_EXTRA_CA_CERTS",
-            retry=False,
-        ) from error
-
-
-@functools.cache
-def _context(system: str | None, files: tuple[str, ...], _stamps: tuple[int, ...]) -> ssl.SSLContext:
-    """One context for each set of certificates, made once and again when a file changes.
-
-    SSL_CERT_FILE stands in for the system's store, as OpenSSL has it; the others are added.
-    """
-    context = ssl.create_default_context(cafile=system or None)
-    for path in files:
-        context.load_verify_locations(path)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
     """Open a connection; the limit holds for all of it, name, TCP, proxy and TLS.  Raises `Refusal`."""
     with _named_failures(endpoint):
@@ -149,10 +123,11 @@ async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
             sock = await _tcp(via[0], via[1]) if via else await _tcp(endpoint.host, endpoint.port)
             loop = asyncio.get_running_loop()
             try:
-                if via and endpoint.tls:
-                    return await _through_tunnel(sock, endpoint, endpoint.tls, via[2])
-                server_name = endpoint.host if endpoint.tls else None
-                _, connection = await loop.create_connection(Connection, sock=sock, ssl=endpoint.tls, server_hostname=server_name)
+                tls = endpoint.trust.context if endpoint.trust else None
+                if via and tls:
+                    return await _through_tunnel(sock, endpoint, tls, via[2])
+                server_name = endpoint.host if tls else None
+                _, connection = await loop.create_connection(Connection, sock=sock, ssl=tls, server_hostname=server_name)
             except BaseException:
                 sock.close()
                 raise

@@ -1,35 +1,44 @@
-"""The way to the gateways: open a connection or take an idle one, send the request, hand back the reply.
+"""The way to the gateways: take an idle connection or open one, send the request, hand back the reply.
 
-Idle connections are kept for `IDLE_SECONDS`, below every gateway's own limit, so that a request rarely meets one that is just being
-closed.  When it does, it fails: no request is ever sent twice from here.
+A request may meet a connection that is just being closed.  Then it fails: no request is ever sent twice from here.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
+import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sidecar.proxy.dial import dial, endpoint
+from sidecar.errors import Refusal
+from sidecar.proxy.dial import endpoint
+from sidecar.proxy.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
     from sidecar.config.settings import Timeouts
     from sidecar.gateways.gateway import Gateway
-    from sidecar.proxy.connection import Connection, Reply
+    from sidecar.proxy.connection import Reply
     from sidecar.proxy.dial import Endpoint
+    from sidecar.proxy.trust import Trust
     from sidecar.wire.fields import Field
 
-#: nginx closes idle connections after 75 s, Node after 5 s but says so; 60 s is the shortest silent limit met among load balancers.
-IDLE_SECONDS = 30.0
 #: Wall clock against monotonic clock: more than this apart, and the machine has slept.
 SLEPT_SECONDS = 5.0
 
 
 def _wall_and_monotonic() -> tuple[float, float]:
     return time.time(), time.monotonic()
+
+
+class _Way(NamedTuple):
+    """What all requests to one gateway share.  `start` goes before every target, `own` is the line or lines for host and proxy."""
+
+    gateway: Gateway
+    trust: Trust | None
+    pool: Pool
+    start: str
+    own: bytes
 
 
 class Upstream:
@@ -41,7 +50,8 @@ class Upstream:
     def __init__(self, variable: Callable[[str], str | None], clocks: Callable[[], tuple[float, float]] = _wall_and_monotonic) -> None:
         self._variable = variable
         self._clocks = clocks
-        self._idle: dict[Endpoint, list[tuple[Connection, asyncio.TimerHandle]]] = {}
+        self._ways: dict[str, _Way] = {}
+        self._pools: dict[Endpoint, Pool] = {}
         self._clock_gap = self._gap()
 
     async def send(
@@ -53,14 +63,16 @@ class Upstream:
         body: bytes | AsyncIterable[bytes] | None,
         timeouts: Timeouts,
     ) -> Reply:
-        """Send one request; its reply, to be closed by the caller, once status and fields are there.  Raises `Refusal`."""
-        place = endpoint(gateway, self._variable)
-        connection = self._take(place)
-        if connection is None:
-            connection = await dial(place, timeouts.connect)
-            connection.on_free = functools.partial(self._keep, place)
-        chunked = body is not None and not any(name.lower() == b"content-length" for name, _ in fields)
-        reply = connection.start(_head(place, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
+        """Send one request; its reply, to be closed by the caller, once status and fields are there.  Raises `Refusal`.
+
+        A body of bytes has its length in the fields; another one is chunked where they tell none.
+        """
+        way = self._way(gateway)
+        self._notice_sleep()
+        connection = way.pool.take() or await way.pool.open(timeouts.connect)
+        streamed = body is not None and not isinstance(body, bytes)
+        chunked = streamed and not any(name.lower() == b"content-length" for name, _ in fields)
+        reply = connection.start(_head(way, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
         try:
             await reply.head(timeouts.first_byte)
         except BaseException:
@@ -68,56 +80,58 @@ class Upstream:
             raise
         return reply
 
+    def warm(self, gateway: Gateway, timeouts: Timeouts) -> None:
+        """An agent has been started: have a connection ready for its first request.  What is in the way, that request will tell."""
+        with contextlib.suppress(Refusal):
+            way = self._way(gateway)
+            self._notice_sleep()
+            way.pool.warm(timeouts.connect)
+
+    def look_again(self) -> None:
+        """Variables have changed: the next request to each gateway may have to go another way."""
+        self._ways.clear()
+
     def close(self) -> None:
-        """Drop the idle connections; those in use are their exchanges' own."""
-        for connections in self._idle.values():
-            for connection, timer in connections:
-                timer.cancel()
-                connection.on_lost = None
-                connection.close()
-        self._idle.clear()
+        """Drop the idle connections, and those being opened; those in use are their exchanges' own."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _way(self, gateway: Gateway) -> _Way:
+        """Worked out once for each gateway of a configuration, and again when variables or a CA file change."""
+        way = self._ways.get(gateway.name)
+        if way is None or way.gateway is not gateway or (way.trust is not None and not way.trust.is_current()):
+            way = self._ways[gateway.name] = self._find(gateway)
+            in_use = {way.pool.endpoint for way in self._ways.values()}
+            for place in self._pools.keys() - in_use:
+                self._pools.pop(place).close()
+        return way
+
+    def _find(self, gateway: Gateway) -> _Way:
+        place = endpoint(gateway, self._variable)
+        pool = self._pools.get(place)
+        if pool is None:
+            pool = self._pools[place] = Pool(place)
+        own = f"Host: {place.authority}"
+        if place.is_forwarded and place.proxy is not None and place.proxy[2] is not None:
+            own += f"\r\nProxy-Authorization: {place.proxy[2]}"
+        start = f"http://{place.authority}{place.path}" if place.is_forwarded else place.path
+        return _Way(gateway, place.trust, pool, start, own.encode())
 
     def _gap(self) -> float:
         wall, monotonic = self._clocks()
         return wall - monotonic
 
-    def _take(self, place: Endpoint) -> Connection | None:
+    def _notice_sleep(self) -> None:
         gap = self._gap()
         if abs(gap - self._clock_gap) > SLEPT_SECONDS:
             # The monotonic clock stands still in a suspend on Linux: idle connections look young while their peers are gone.
-            self.close()
+            for pool in self._pools.values():
+                pool.drop_idle()
         self._clock_gap = gap
-        connections = self._idle.get(place, [])
-        while connections:
-            connection, timer = connections.pop()
-            timer.cancel()
-            connection.on_lost = None
-            if connection.is_open:
-                return connection
-        return None
-
-    def _keep(self, place: Endpoint, connection: Connection) -> None:
-        timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, connection.close)
-        self._idle.setdefault(place, []).append((connection, timer))
-        connection.on_lost = lambda lost: self._forget(place, lost)
-
-    def _forget(self, place: Endpoint, lost: Connection) -> None:
-        remaining = []
-        for connection, timer in self._idle.pop(place, []):
-            if connection is lost:
-                timer.cancel()
-            else:
-                remaining.append((connection, timer))
-        if remaining:
-            self._idle[place] = remaining
 
 
-def _head(place: Endpoint, method: str, target: str, fields: list[Field], *, chunked: bool) -> bytes:
-    line = f"http://{place.authority}{place.path}{target}" if place.is_forwarded else place.path + target
-    lines = [f"{method} {line} HTTP/1.1".encode(), b"Host: " + place.authority.encode()]
-    if place.is_forwarded and place.proxy is not None and place.proxy[2] is not None:
-        lines.append(b"Proxy-Authorization: " + place.proxy[2].encode())
-    lines += [name + b": " + value for name, value in fields]
+def _head(way: _Way, method: str, target: str, fields: list[Field], *, chunked: bool) -> bytes:
+    lines = [f"{method} {way.start}{target} HTTP/1.1".encode(), way.own, *map(b": ".join, fields)]
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
     return b"\r\n".join(lines) + b"\r\n\r\n"
