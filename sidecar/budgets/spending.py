@@ -26,6 +26,11 @@ class Spending:
         self._on_near = on_near
         self._spent: dict[Account, Spent] = {}
 
+    @property
+    def has_accounts(self) -> bool:
+        """Without any, nothing has to be added."""
+        return bool(self._spent)
+
     def of(self, account: Account) -> Spent | None:
         """None: not known, the ledger has to be asked."""
         return self._spent.get(account)

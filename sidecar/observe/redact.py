@@ -11,7 +11,6 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 
@@ -25,6 +24,8 @@ SHORTEST_SECRET = 6
 
 TEXT_LIMIT = 4096
 DEPTH_LIMIT = 8
+#: Texts, and names of an event's fields, that are remembered as harmless.
+HARMLESS_LIMIT = 1024
 
 #: Escape sequences whole (CSI; OSC, DCS and their kind up to their end; the two-character ones), then what is left of C0, DEL, C1,
 #: the two Unicode line breaks and the marks that reorder text on a screen.
@@ -70,11 +71,6 @@ def is_secret_name(name: str) -> bool:
     return any(_SECRET_WORD.fullmatch(word) for word in _WORD.findall(name))
 
 
-@lru_cache(maxsize=1024)
-def _has_secret_name(names: tuple[str, ...]) -> bool:
-    return any(is_secret_name(name) for name in names)
-
-
 class Redactor:
     """Takes `secrets` (printable ASCII) out of text and of events."""
 
@@ -83,6 +79,7 @@ class Redactor:
         literal = {form for secret in known for form in _forms(secret)}
         self._literal = sorted(literal, key=len, reverse=True)
         self._percent = [_percent_pattern(secret) for secret in known]
+        self._harmless: set[object] = set()
 
     def text(self, text: str) -> str:
         """One printable line of at most `TEXT_LIMIT` characters; cut after the search, so that no half of a secret is missed."""
@@ -103,20 +100,38 @@ class Redactor:
 
     def line(self, event: Mapping[str, object]) -> str:
         """`event` as JSON on one line."""
-        # From nearly every event nothing has to be taken out, which one search through all of it shows (10 against 130 µs).
-        if _PLAIN.issuperset(map(type, event.values())) and not _has_secret_name(tuple(event)):
-            with suppress(UnicodeEncodeError):
-                line = _encoded(event).decode()
-                if self._is_clean(line):
-                    return line
+        if self._is_harmless(event):
+            return _encoded(event).decode()
         return json.dumps(self.event(event), ensure_ascii=False, separators=(",", ":"))
 
-    def _is_clean(self, line: str) -> bool:
-        """Whether `event` would change nothing in it: each text stands in it as it is, but for quotes, and nothing is found."""
-        if len(line) > TEXT_LIMIT or not line.isascii() or not line.isprintable() or "%" in line or line.count("\\") != line.count('\\"'):
+    def _is_harmless(self, event: Mapping[str, object]) -> bool:
+        """Whether `event` would change nothing in it, which is so of nearly all: one search through what was not looked at before
+        costs 8 µs, a search through all of it 17, `event` 130.
+        """
+        if not _PLAIN.issuperset(map(type, event.values())):
             return False
-        folded = line.lower()
-        return not any(sign in folded for sign in _SHAPE_SIGNS) and not any(form in line for form in self._literal)
+        names = tuple(event)
+        unseen = [str(value) for value in event.values() if value not in self._harmless]
+        if names not in self._harmless:
+            if any(map(is_secret_name, names)):
+                return False
+            unseen += names
+        text = "\n".join(unseen)
+        if (
+            len(text) > TEXT_LIMIT
+            or text.count("\n") >= len(unseen) > 0
+            or "%" in text
+            or not text.isascii()
+            or not text.replace("\n", "").isprintable()
+        ):
+            return False
+        folded = text.lower()
+        if any(sign in folded for sign in _SHAPE_SIGNS) or any(form in text for form in self._literal):
+            return False
+        if len(self._harmless) > HARMLESS_LIMIT:
+            self._harmless.clear()
+        self._harmless.update(unseen, [names])
+        return True
 
     def _field(self, name: object, value: object, depth: int) -> object:
         if isinstance(name, str) and is_secret_name(name) and not isinstance(value, bool | None):

@@ -111,14 +111,13 @@ def _tariff(
 
 
 def _tokens(usage: Usage, rates: Rates) -> Decimal:
-    parts = (
-        (usage.input, rates.input),
-        (usage.output, rates.output),
-        (usage.cache_read, rates.cache_read),
-        (usage.cache_write_5m, rates.cache_write_5m),
-        (usage.cache_write_1h, rates.cache_write_1h),
-    )
-    return sum(((count or 0) * rate for count, rate in parts), Decimal(0)) / _MILLION
+    return (
+        (usage.input or 0) * rates.input
+        + (usage.output or 0) * rates.output
+        + (usage.cache_read or 0) * rates.cache_read
+        + (usage.cache_write_5m or 0) * rates.cache_write_5m
+        + (usage.cache_write_1h or 0) * rates.cache_write_1h
+    ) / _MILLION
 
 
 def _searches(usage: Usage, rates: Rates) -> Decimal:
@@ -126,7 +125,7 @@ def _searches(usage: Usage, rates: Rates) -> Decimal:
 
 
 def _input(usage: Usage) -> int:
-    return sum(count or 0 for count in (usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h))
+    return (usage.input or 0) + (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
 
 
 def _version(name: str) -> tuple[int, int]:
