@@ -5,7 +5,7 @@ An `asyncio.Protocol` over httptools (llhttp).  It knows nothing of routes, keys
 - header fields leave and arrive as the bytes they are, in order, repeated names and spellings kept;
 - body bytes are handed out as they come, all of them, and only then the error if the gateway broke off;
 - a request is never sent twice;
-- reading stops while the agent is slow, so that a stalled stream holds `HIGH_WATER` bytes and one read more.
+- body bytes go on within the call that brings them, with no task woken in between; reading stops while the agent is slow.
 
 `upstream.py` opens, keeps and closes these connections.
 """
@@ -13,20 +13,20 @@ An `asyncio.Protocol` over httptools (llhttp).  It knows nothing of routes, keys
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+import contextlib
+import time
+from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 
 from sidecar.errors import Refusal
-from sidecar.wire.fields import is_legal
+from sidecar.wire.fields import are_legal, by_name, every
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from sidecar.wire.fields import Field
 
-#: Bytes of a reply that wait for a slow agent before the gateway is asked to wait, too.
-HIGH_WATER = 64 * 1024
 #: A reply's head may be as large as this; nginx and Node stop far below.
 MAX_HEAD = 256 * 1024
 #: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
@@ -48,6 +48,19 @@ class ReplyCut(Exception):
 
 class IdleTimeout(Exception):
     """The gateway sent nothing for as long as `timeouts.idle` allows."""
+
+
+class Sink(Protocol):
+    """Where a reply's body goes.  `take` never waits; once it has made the sink full, no more comes until `drained` returns.
+
+    Both raise ConnectionError when nobody is there any more.
+    """
+
+    def take(self, data: bytes, *, is_last: bool) -> None: ...
+
+    def is_full(self) -> bool: ...
+
+    async def drained(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -112,6 +125,15 @@ class Connection(asyncio.Protocol):
         else:
             reply.request_sent()
 
+    def hold(self) -> None:
+        """Read no more for now: the gateway will have to wait."""
+        if self.is_open:
+            self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        if self.is_open:
+            self.transport.resume_reading()
+
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -151,7 +173,7 @@ class Connection(asyncio.Protocol):
 
 
 class Reply:
-    """A gateway's answer.  `head()` first, then `read()` until it gives b""; `close()` when done, finished or not."""
+    """A gateway's answer.  `head()` first, then `pour()`; `close()` when done, finished or not."""
 
     def __init__(self, connection: Connection, *, is_head: bool) -> None:
         self.status = 0
@@ -171,7 +193,12 @@ class Reply:
         self._first_byte_seconds: float | None = None
         self._first_byte_timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
-        self._received = bytearray()
+        self._received: list[bytes] = []
+        self._sink: Sink | None = None
+        self._sink_error: ConnectionError | None = None
+        self._is_poured = False
+        self._is_held = False
+        self._heard_at = 0.0
         self._waiter: asyncio.Future[None] | None = None
 
     # What the exchange calls.
@@ -187,26 +214,22 @@ class Reply:
             await self._wait()
         self._stop_first_byte_timer()
 
-    async def read(self, idle_seconds: float | None = None) -> bytes:
-        """Whatever has arrived, at least one byte; b"" once the message is complete.  Raises `ReplyCut`, `IdleTimeout`."""
-        while not self._received:
-            if self.is_complete:
-                return b""
+    async def pour(self, sink: Sink, idle_seconds: float | None = None) -> None:
+        """Give `sink` the whole body, each byte as it comes.  Raises `ReplyCut`, `IdleTimeout`, and what the sink raises."""
+        self._sink = sink
+        if not self._received and not self.is_complete:
+            sink.take(b"", is_last=False)  # what stands before the body need not wait for it
+        self._flow()
+        while not self._is_poured:
+            if self._sink_error is not None:
+                raise self._sink_error
             if self._error is not None:
                 raise ReplyCut from self._error
-            if idle_seconds is None:
-                await self._wait()
-                continue
-            try:
-                async with asyncio.timeout(idle_seconds):
-                    await self._wait()
-            except TimeoutError:
-                raise IdleTimeout from None
-        data = bytes(self._received)
-        self._received.clear()
-        if len(data) > HIGH_WATER and self._connection.is_open:
-            self._connection.transport.resume_reading()
-        return data
+            if self._is_held:
+                await sink.drained()
+                self._go_on()
+            else:
+                await self._wait_for_more(idle_seconds)
 
     def close(self) -> None:
         """Let go.  The connection stays fit for another request only if both messages came to their end."""
@@ -214,6 +237,8 @@ class Reply:
         if self.upload is not None and not self.upload.done():
             self.upload.cancel()
             self.is_reusable = False
+        if self._is_held:
+            self._go_on()
         connection = self._connection
         connection.exchange = None
         if not (self.is_complete and self.is_reusable and self._sent):
@@ -236,6 +261,7 @@ class Reply:
         if self.is_complete or self._error is not None:
             self.is_reusable = False  # bytes behind the end of the message
             return
+        self._heard_at = time.monotonic()
         if not self._has_head:
             self._head_bytes += len(data)
         try:
@@ -247,7 +273,7 @@ class Reply:
             if not self._has_head and self._head_bytes > MAX_HEAD:
                 self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
         self.is_reusable = self.is_reusable and self._error is None
-        self._wake()
+        self._flow_or_wake()
 
     def ended(self, exc: Exception | None) -> None:
         """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
@@ -259,7 +285,7 @@ class Reply:
             else:
                 self._error = Refusal("upstream_closed", "the gateway closed the connection before it answered")
         self.is_reusable = False
-        self._wake()
+        self._flow_or_wake()
 
     # What the parser calls.
 
@@ -284,28 +310,24 @@ class Reply:
         if status < 200:  # 1xx: an interim reply, the real one follows
             return
         # What a field's value must not hold, a reason phrase must not hold either (RFC 9112 section 4).
-        if any(not is_legal(field) for field in (*self.fields, (b"reason", self.reason))):
+        if not are_legal((*self.fields, (b"reason", self.reason))):
             raise _bad_reply("a header field or a reason phrase that HTTP does not allow")
-        codings = [value.strip().lower() for name, value in self.fields if name.lower() == b"transfer-encoding"]
+        named = by_name(self.fields)
+        codings = [value.strip().lower() for value in every(named, b"transfer-encoding")]
         if codings not in ([], [b"chunked"]):
             raise _bad_reply("a transfer coding other than chunked")
-        has_length = any(name.lower() == b"content-length" for name, _ in self.fields)
         # httptools 0.9 reads "3 LF LF abc" as a chunk of "abc": between chunks leniency would eat a body's first byte.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=False)
         self.status = status
         self._has_head = True
-        self._until_close = not codings and not has_length
+        self._until_close = not codings and b"content-length" not in named
         if self._is_head:
             # The parser cannot know that no body follows: the message ends here, and the connection with it.
             self.is_complete = True
 
     def on_body(self, data: bytes) -> None:
-        if self.is_complete:
-            return
-        # One piece of memory: a chunk is often a hundred bytes, and an object of its own for each would cost half as much again.
-        self._received += data
-        if len(self._received) > HIGH_WATER:
-            self._connection.transport.pause_reading()
+        if not self.is_complete:
+            self._received.append(data)
 
     def on_message_complete(self) -> None:
         if self._has_head and not self.is_complete:
@@ -316,6 +338,45 @@ class Reply:
         self._error = error
         self._connection.close()
         self._wake()
+
+    def _flow_or_wake(self) -> None:
+        """New bytes, or the end: on to the sink, and up with the task only if there is something for it to do."""
+        if self._sink is None or self._flow() or self._error is not None:
+            self._wake()
+
+    def _flow(self) -> bool:
+        """Hand on what has come.  True: the sink is done with, full, or gone."""
+        sink = self._sink
+        if sink is None or self._is_poured or not (self._received or self.is_complete):
+            return False
+        data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
+        self._received.clear()
+        try:
+            sink.take(data, is_last=self.is_complete)
+        except ConnectionError as error:
+            self._sink_error = error
+            return True
+        self._is_poured = self.is_complete
+        if sink.is_full() and not self._is_poured:
+            self._is_held = True
+            self._connection.hold()
+        return self._is_poured or self._is_held
+
+    def _go_on(self) -> None:
+        self._is_held = False
+        self._connection.go_on()
+
+    async def _wait_for_more(self, idle_seconds: float | None) -> None:
+        if idle_seconds is None:
+            await self._wait()
+            return
+        self._heard_at = time.monotonic()
+        while (left := self._heard_at + idle_seconds - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._wait()
+                    return
+        raise IdleTimeout
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()

@@ -11,8 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import structlog
-
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Secret
 from sidecar.gateways.headers import outgoing
@@ -20,11 +18,11 @@ from sidecar.gateways.route import route
 from sidecar.ledger.entry import Ending
 from sidecar.proxy.budgets import check_budgets
 from sidecar.proxy.record import Record
-from sidecar.proxy.relay import break_off, relay, reply_to_agent
+from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
 from sidecar.sessions.session import for_the_gateway, identify, union
 from sidecar.wire.body import Peek, peek
-from sidecar.wire.fields import first
+from sidecar.wire.fields import by_name, first
 from sidecar.wire.target import Target
 
 if TYPE_CHECKING:
@@ -37,12 +35,11 @@ if TYPE_CHECKING:
     from sidecar.gateways.route import Route
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.answer import Answer
     from sidecar.proxy.upstream import Upstream
     from sidecar.sessions.passes import Pass
     from sidecar.sessions.session import Caller
     from sidecar.wire.fields import ByName
-
-log = structlog.get_logger("sidecar.exchange")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ class Parts:
     user: str = field(default_factory=getpass.getuser)
 
 
-async def exchange(request: web.Request, named: ByName, settings: Settings, bearer: Pass, parts: Parts) -> web.StreamResponse:
+async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
     """Forward one request of the holder of `bearer`, and relay the reply.  `named` are the request's fields by name."""
     target = Target.parse(request.raw_path)
     body = await whole(request, settings.body_limit) if target.is_read_whole and request.can_read_body else None
@@ -75,6 +72,7 @@ async def exchange(request: web.Request, named: ByName, settings: Settings, bear
     key, secrets = await _secrets(there.gateway, parts.vault)
     fields = outgoing(
         for_the_gateway(request.raw_headers),
+        named,
         there.gateway,
         key,
         _template_values(caller, there, tags, parts.user),
@@ -85,19 +83,17 @@ async def exchange(request: web.Request, named: ByName, settings: Settings, bear
     record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, caller, there, tags, seen.stream)
     parts.under_way[record.id] = record
     upload = there.body if there.body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
+    answer = None
     try:
         with closing(await parts.upstream.send(there.gateway, request.method, there.target, fields, upload, settings.timeouts)) as reply:
-            record.answered(reply, (key, *secrets.values()))
+            named = by_name(reply.fields)
+            record.answered(reply, named, (key, *secrets.values()))
             if reply.status == 401:
                 parts.vault.forget(there.gateway.name)
-            response = reply_to_agent(reply, lambda name: log.warning("reply.field_dropped", gateway=there.gateway.name, field=name))
-            await response.prepare(request)
-            record.ending = await relay(reply, response, record.progress, record.take, settings.timeouts.idle)
-            if record.ending is Ending.CLEAN:
-                await response.write_eof()
-            else:
-                break_off(request, response)
-            return response
+            answer = reply_to_agent(reply, named, record.take)
+            await answer.prepare(request)
+            record.ending = await relay(reply, answer, settings.timeouts.idle)
+            return answer
     except Refusal as refusal:
         record.refused(refusal)
         raise
@@ -108,6 +104,8 @@ async def exchange(request: web.Request, named: ByName, settings: Settings, bear
         record.ending = Ending.CLIENT_GONE if request.transport is None or request.transport.is_closing() else Ending.CUT
         raise
     finally:
+        if answer is not None:
+            answer.break_off()  # of no effect on one that is whole
         del parts.under_way[record.id]
         record.close()
 

@@ -12,8 +12,7 @@ from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
 from sidecar.proxy.echo import Echo
-from sidecar.proxy.relay import Progress
-from sidecar.wire.fields import by_name, every, text
+from sidecar.wire.fields import every, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.connection import Reply
     from sidecar.sessions.session import Caller
+    from sidecar.wire.fields import ByName
     from sidecar.wire.target import Target
 
 log = structlog.get_logger("sidecar.exchange")
@@ -50,13 +50,14 @@ class Record:
     ) -> None:
         now = time.time()
         self.id = ids.next(int(now * 1000))
-        self.progress = Progress()
         self._meter = Meter(there.kind, None, target.path)
         self._echo: Echo | None = None
         self.ending = Ending.CUT
         self._ledger = ledger
         self._begun = time.monotonic()
         self._bytes_in = len(there.body or b"")
+        self._bytes_out = 0
+        self._first_byte_at: float | None = None
         self._status: int | None = None
         self._own_error: str | None = None
         self._facts = _NOTHING_SAID
@@ -91,19 +92,22 @@ class Record:
             self._bytes_in += len(piece)
             yield piece
 
-    def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
-        """`secrets`: what the request carried, and an error must not be quoted with."""
-        coding = text(b", ".join(every(by_name(reply.fields), b"content-encoding")))
+    def answered(self, reply: Reply, named: ByName, secrets: Iterable[str]) -> None:
+        """`named` are the reply's fields by name; `secrets` what the request carried, and an error must not be quoted with."""
+        coding = text(b", ".join(every(named, b"content-encoding")))
         self._meter = Meter(self._opening.kind, coding, self._opening.path)
         self._status = reply.status
-        self._facts = reply_facts([(text(name), text(value)) for name, value in reply.fields])
+        self._facts = reply_facts(named)
         if reply.status >= _ERROR_STATUS:
             self._echo = Echo(secrets, coding)
             for _, value in reply.fields:
                 self._echo.field(value)
 
     def take(self, copied: bytes) -> None:
-        """The next bytes of the reply's body."""
+        """The next bytes of the reply's body, which the agent has by now."""
+        if self._first_byte_at is None and copied:
+            self._first_byte_at = time.monotonic()
+        self._bytes_out += len(copied)
         self._meter.feed(copied)
         if self._echo is not None:
             self._echo.feed(copied)
@@ -119,7 +123,7 @@ class Record:
 
     def under_way(self) -> dict[str, object]:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
-        opening, now, first_byte = self._opening, time.monotonic(), self.progress.first_byte_at
+        opening, now, first_byte = self._opening, time.monotonic(), self._first_byte_at
         # Any text in an error may quote a secret.
         reading = self._meter.so_far() if self._echo is None else Reading()
         return {
@@ -131,7 +135,7 @@ class Record:
             "client": opening.client,
             "age_ms": round((now - self._begun) * 1000, 1),
             "first_byte_ms": None if first_byte is None else round((first_byte - self._begun) * 1000, 1),
-            "bytes_out": self.progress.bytes_out,
+            "bytes_out": self._bytes_out,
             "input_tokens": reading.usage.input,
             "output_tokens": reading.usage.output,
             "cache_read_tokens": reading.usage.cache_read,
@@ -142,7 +146,7 @@ class Record:
     def close(self) -> None:
         now = time.monotonic()
         duration = (now - self._begun) * 1000
-        first_byte = self.progress.first_byte_at
+        first_byte = self._first_byte_at
         reading = self._meter.reading()
         if self._echo is not None and self._echo.found:
             log.warning("reply.echoes_secret", id=self._opening.id, gateway=self._opening.gateway, status=self._status)
@@ -156,7 +160,7 @@ class Record:
             status=self._status,
             own_error=self._own_error,
             bytes_in=self._bytes_in,
-            bytes_out=self.progress.bytes_out,
+            bytes_out=self._bytes_out,
             first_byte_ms=None if first_byte is None else round((first_byte - self._begun) * 1000, 1),
             duration_ms=round(duration, 1),
             request_id=request_id,

@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from sidecar.proxy.answer import Answer, own
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sidecar.errors import Refusal
+    from sidecar.wire.fields import Field
 
 #: Seconds.  Codex and opencode sleep a `retry-after` out in silence, so it stays this short.
-RETRY_AFTER = "1"
+RETRY_AFTER = b"1"
 
 
-def refused(refusal: Refusal) -> web.Response:
-    headers = {"x-sidecar-error": refusal.code}
+def refused(refusal: Refusal) -> Answer:
+    fields = [(b"x-sidecar-error", refusal.code.encode())]
     if refusal.retry is False:
-        headers["x-should-retry"] = "false"
+        fields.append((b"x-should-retry", b"false"))
     if refusal.code == "draining":
-        headers["retry-after"] = RETRY_AFTER
+        fields.append((b"retry-after", RETRY_AFTER))
     error = {"type": refusal.type, "message": f"sidecar: {refusal}"}
-    return answer({"type": "error", "error": error}, status=refusal.status, headers=headers)
+    return answer({"type": "error", "error": error}, status=refusal.status, fields=fields)
 
 
-def answer(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=json.dumps(value, ensure_ascii=False).encode(), status=status, headers=headers, content_type="application/json"
-    )
+def answer(value: object, *, status: int = 200, fields: Sequence[Field] = ()) -> Answer:
+    body = json.dumps(value, ensure_ascii=False).encode()
+    return own(status, [*fields, (b"Content-Type", b"application/json; charset=utf-8")], body)

@@ -9,16 +9,15 @@ import structlog
 from aiohttp import HttpVersion11, web
 
 from sidecar.errors import Refusal
+from sidecar.proxy.answer import own
 from sidecar.proxy.exchange import exchange
-from sidecar.proxy.relay import strip_additions
 from sidecar.proxy.replies import refused
 from sidecar.server.guard import admit, check_form, check_way_in
 from sidecar.server.own import PREFIX
 from sidecar.wire.fields import by_name, every, text
 
 if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
-
+    from sidecar.proxy.answer import Answer
     from sidecar.server.own import Own
 
 log = structlog.get_logger("sidecar.server")
@@ -43,12 +42,9 @@ class App:
         self._own = own
         self.is_draining = False
 
-    def runner(self) -> web.AppRunner:
-        application = web.Application(middlewares=[answered])
-        application.router.add_route("*", "/{tail:.*}", self._handle, expect_handler=_go_on)
-        application.on_response_prepare.append(strip_additions)
-        return web.AppRunner(
-            application,
+    def runner(self) -> web.ServerRunner:
+        server = web.Server(
+            self._answered,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
@@ -57,18 +53,34 @@ class App:
             max_headers=MAX_FIELDS,
             lingering_time=LINGER_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=1.0,
         )
+        return web.ServerRunner(server, shutdown_timeout=1.0)
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _answered(self, request: web.BaseRequest) -> Answer:
+        """No exception of ours, and no page of the library's, reaches an agent."""
+        try:
+            return await self._handle(request)
+        except Refusal as refusal:
+            failure = refusal
+            log.info("request.refused", code=refusal.code, method=request.method, path=request.raw_path.partition("?")[0], why=str(refusal))
+        except ConnectionError:
+            failure = Refusal("upstream_closed", "nobody is there to read this")
+        except Exception:
+            log.exception("request.failed", method=request.method)
+            failure = Refusal("internal", "something went wrong here", "the log says what: sidecar logs")
+        return refused(failure)
+
+    async def _handle(self, request: web.BaseRequest) -> Answer:
         parts = self._own.parts
         settings = await parts.settings.refresh()
         named = by_name(request.raw_headers)
         check_way_in(request.remote, named, settings)
-        check_form(request.version, named)
+        check_form(request.method, request.version, named)
+        if b"expect" in named:
+            await _go_on(request)
         path = request.raw_path.partition("?")[0]
         if request.method == "HEAD" and path in WARM_UPS:
-            return web.Response(status=204)
+            return own(204)
         if path.startswith(PREFIX):
             return await self._own.answer(request, settings)
         bearer = admit(named, self._own.pass_key.current(), _AGENT)
@@ -85,28 +97,7 @@ class App:
             parts.live.discard(task)
 
 
-async def _go_on(request: web.Request) -> None:
-    """Whoever waits for a 100 gets it; what else a request may expect is ignored (RFC 9110 section 10.1.1), not refused in plain text."""
+async def _go_on(request: web.BaseRequest) -> None:
+    """Whoever waits for a 100 gets it; what else a request may expect is ignored (RFC 9110 section 10.1.1), not refused."""
     if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # an interim answer is none: the real one may still be an error of ours
-
-
-@web.middleware
-async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """No exception of ours, and no page of the library's, reaches an agent."""
-    try:
-        return await handler(request)
-    except Refusal as refusal:
-        failure = refusal
-        log.info("request.refused", code=refusal.code, method=request.method, path=request.raw_path.partition("?")[0], why=str(refusal))
-    except web.HTTPException as other:
-        failure = Refusal("bad_request", f"the sidecar does not forward {request.method} {request.raw_path[:80]!r} ({other.status})")
-    except ConnectionError:
-        failure = Refusal("upstream_closed", "nobody is there to read this")
-    except Exception:
-        log.exception("request.failed", method=request.method)
-        failure = Refusal("internal", "something went wrong here", "the log says what: sidecar logs")
-    if request.writer.output_size > 0 and request.transport is not None:
-        request.transport.close()
-    return refused(failure)

@@ -170,7 +170,7 @@ class Life:
         if now:
             self._cutting.set()
 
-    async def _hand_over(self, runner: web.AppRunner, site: web.SockSite) -> None:
+    async def _hand_over(self, runner: web.ServerRunner, site: web.SockSite) -> None:
         await site.stop()
         await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is
         self._lock.release()

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs
 
-from aiohttp import web
-
 from sidecar import __version__
 from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
 from sidecar.ledger.newest import newest_request
 from sidecar.ledger.reports import report
+from sidecar.proxy.answer import own
 from sidecar.proxy.budgets import counts, standing
 from sidecar.proxy.replies import answer
 from sidecar.server.guard import admit
@@ -24,9 +23,12 @@ from sidecar.wire.fields import by_name
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp import web
+
     from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Variables
     from sidecar.places import Places
+    from sidecar.proxy.answer import Answer
     from sidecar.proxy.exchange import Parts
     from sidecar.server.state import Publisher
     from sidecar.sessions.passkey import PassKey
@@ -55,12 +57,12 @@ class Own:
     publisher: Publisher
     stop: Stop
 
-    async def answer(self, request: web.Request, settings: Settings) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, settings: Settings) -> Answer:
         path, _, query = request.raw_path.partition("?")
         given = {name: values[0] for name, values in parse_qs(query).items()}
         if request.method == "GET" and path == PREFIX + "health":
             return self._health(given.get("nonce"))
-        handlers: dict[tuple[str, str], Callable[[web.Request, Settings, dict[str, str]], Awaitable[web.StreamResponse]]] = {
+        handlers: dict[tuple[str, str], Callable[[web.BaseRequest, Settings, dict[str, str]], Awaitable[Answer]]] = {
             ("GET", "status"): self._status,
             ("GET", "streams"): self._streams,
             ("GET", "usage"): self._usage,
@@ -75,22 +77,22 @@ class Own:
             raise Refusal("not_found", f"the sidecar has no {request.method} {path[:80]}")
         return await handler(request, settings, given)
 
-    def _health(self, nonce: str | None) -> web.Response:
+    def _health(self, nonce: str | None) -> Answer:
         value = {"name": "sidecar", "version": __version__, "instance": self.parts.instance}
         if nonce is not None:
             value["proof"] = health_proof(self.pass_key.current(), nonce[:256])
         return answer(value)
 
-    async def _status(self, request: web.Request, settings: Settings, _given: dict[str, str]) -> web.Response:
+    async def _status(self, request: web.BaseRequest, settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         budgets = [told(account, spent) for account, spent in await standing(settings.budgets, self.parts.ledger)]
         return answer(self.publisher.status(settings, len(self.parts.live)) | {"budgets": budgets})
 
-    async def _streams(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:
+    async def _streams(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         return answer({"streams": [record.under_way() for record in self.parts.under_way.values()]})
 
-    async def _usage(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
+    async def _usage(self, request: web.BaseRequest, settings: Settings, given: dict[str, str]) -> Answer:
         bearer = admit(by_name(request.raw_headers), self.pass_key.current(), _ANYBODY)
         session = given.get("session") or bearer.session or bearer.run
         newest = await asyncio.to_thread(newest_request, self.places.ledger, session, None if bearer.scope == "control" else bearer.run)
@@ -101,7 +103,7 @@ class Own:
         budgets = [told(account, spent) for account, spent in known if newest and counts(account, session, newest.gateway, newest.tags)]
         return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets})
 
-    async def _credential(self, request: web.Request, settings: Settings, given: dict[str, str]) -> web.Response:
+    async def _credential(self, request: web.BaseRequest, settings: Settings, given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         name = given.get("gateway") or settings.gateway
         gateway = settings.gateways.get(name)
@@ -116,32 +118,32 @@ class Own:
         self.publisher.key_seen(name, there=where is not None)
         return answer({"gateway": name, "key": where is not None, "where": where, "error": error})
 
-    async def _variables(self, request: web.Request, settings: Settings, _given: dict[str, str]) -> web.Response:
+    async def _variables(self, request: web.BaseRequest, settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         value = await _json_object(request)
         if self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, settings.variables):
             self.parts.vault.forget()
             self.publisher.keys_unknown()
-        return web.Response(status=204)
+        return own(204)
 
-    async def _forget(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:
+    async def _forget(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         gateway = (await _json_object(request)).get("gateway")
         self.parts.vault.forget(gateway if isinstance(gateway, str) else None)
         self.publisher.keys_unknown()
-        return web.Response(status=204)
+        return own(204)
 
-    async def _stop(self, request: web.Request, _settings: Settings, _given: dict[str, str]) -> web.Response:
+    async def _stop(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         value = await _json_object(request)
         self.stop(now=value.get("now") is True, handover=value.get("handover") is True)
         return answer({"streams": len(self.parts.live)})
 
-    def _for_the_owner(self, request: web.Request) -> None:
+    def _for_the_owner(self, request: web.BaseRequest) -> None:
         admit(by_name(request.raw_headers), self.pass_key.current(), _CONTROL)
 
 
-async def _json_object(request: web.Request) -> dict[str, object]:
+async def _json_object(request: web.BaseRequest) -> dict[str, object]:
     body = b""
     async for piece in request.content.iter_any():
         body += piece

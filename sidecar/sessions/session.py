@@ -64,11 +64,10 @@ def find_pass(named: ByName) -> str | None:
 
 def for_the_gateway(fields: Iterable[Field]) -> list[Field]:
     """The fields without what is meant for the sidecar: every pass, every `x-sidecar-*`."""
-    lowered = ((name.lower(), name, value) for name, value in fields)
     return [
         (name, value)
-        for lower, name, value in lowered
-        if not lower.startswith(b"x-sidecar-") and not (lower in PASS_FIELDS and _pass_in(lower, value))
+        for name, value in fields
+        if not (lower := name.lower()).startswith(b"x-sidecar-") and not (lower in PASS_FIELDS and _pass_in(lower, value))
     ]
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 Field: TypeAlias = tuple[bytes, bytes]
 #: lower-case name -> its values in order
@@ -37,18 +37,17 @@ HOP_BY_HOP = frozenset(
 #: Of replies also: it would advertise the gateway's own HTTP/3 port for the sidecar's origin (RFC 7838).
 ONLY_OF_THE_GATEWAY = HOP_BY_HOP | {b"alt-svc"}
 
-_ILLEGAL_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LEGAL = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+\x00[^\x00-\x08\x0a-\x1f\x7f]*\n)*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def end_to_end(fields: Iterable[Field], drop: Collection[bytes]) -> list[Field]:
-    """`fields` without those named (lower case) in `drop`, and without those that a `Connection` field names."""
-    lowered = [(name.lower(), name, value) for name, value in fields]
-    named = {name.strip().lower() for lower, _, value in lowered if lower == b"connection" for name in value.split(b",")}
-    # A client cannot make us drop what frames the message: Content-Length named in Connection stays.
-    named.discard(b"content-length")
-    return [(name, value) for lower, name, value in lowered if lower not in drop and lower not in named]
+def end_to_end(fields: Iterable[Field], named: ByName, drop: Collection[bytes]) -> list[Field]:
+    """`fields` without those in `drop` (lower case), and without those that a `Connection` field names.  `named` are the same by name."""
+    if b"connection" in named:
+        listed = {name.strip().lower() for value in named[b"connection"] for name in value.split(b",")}
+        # A client cannot make us drop what frames the message: Content-Length named in Connection stays.
+        drop = {*drop, *listed - {b"content-length"}}
+    return [field for field in fields if field[0].lower() not in drop]
 
 
 def by_name(fields: Iterable[Field]) -> ByName:
@@ -73,10 +72,10 @@ def text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def is_legal(field: Field) -> bool:
-    """True if RFC 9110 section 5 lets this field on the wire: a token, and no control octet but tab in the value."""
-    name, value = field
-    return _TOKEN.fullmatch(name) is not None and _ILLEGAL_VALUE.search(value) is None
+def are_legal(fields: Sequence[Field]) -> bool:
+    """True if RFC 9110 section 5 lets these fields on the wire: a token each, and no control octet but tab in a value."""
+    text = b"".join([b"%b\0%b\n" % field for field in fields])
+    return text.count(b"\n") == len(fields) and _LEGAL.fullmatch(text) is not None
 
 
 def has_control(value: str) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # RFC 9112 section 3.2.1 wants visible ASCII; agents were seen to send nothing else, and gateways refuse the rest.
 _VISIBLE = re.compile(r"[!-~]+")
+# To a server that decodes the path before it writes it down, a line end begins a header field.
+_LINE_END = re.compile("%0[ad]", re.IGNORECASE)
 
 
 class Kind(StrEnum):
@@ -54,6 +56,8 @@ class Target:
         if "#" in raw or not _VISIBLE.fullmatch(raw):
             raise Refusal("bad_request", f"the request target {_shown(raw)} holds a character that has to be percent-encoded")
         path, mark, query = raw.partition("?")
+        if _LINE_END.search(path):
+            raise Refusal("bad_request", f"the request target {_shown(raw)} holds an encoded line end")
         return cls(path, mark + query)
 
     @property

@@ -91,7 +91,7 @@ CLIENT = [
 
 
 def test_a_replace_gateway_gets_one_credential_its_own():
-    assert outgoing(CLIENT, PLAIN, "key", VALUES, {}, None) == [
+    assert outgoing(CLIENT, by_name(CLIENT), PLAIN, "key", VALUES, {}, None) == [
         (b"anthropic-beta", b"a,b"),
         (b"Anthropic-Unknown", b"1"),
         (b"Content-Length", b"2"),
@@ -100,7 +100,7 @@ def test_a_replace_gateway_gets_one_credential_its_own():
 
 
 def test_a_beside_gateway_gets_its_own_beside_the_clients():
-    assert outgoing(CLIENT, BESIDE, "key", VALUES, {}, None) == [
+    assert outgoing(CLIENT, by_name(CLIENT), BESIDE, "key", VALUES, {}, None) == [
         (b"Authorization", b"Bearer theirs"),
         (b"X-Api-Key", b"theirs"),
         (b"anthropic-beta", b"a,b"),
@@ -116,7 +116,8 @@ def test_templates_are_filled_and_empty_ones_send_nothing():
         auth=Auth("authorization", "Bearer"),
         headers=(("x-session", "{session}"), ("x-tags", "{tags}"), ("x-mixed", "a-{session}"), ("x-second", Secret(()))),
     )
-    sent = outgoing([(b"X-Session", b"theirs"), (b"X-Tags", b"theirs")], gateway, "key", VALUES, {"x-second": "two"}, 7)
+    theirs = [(b"X-Session", b"theirs"), (b"X-Tags", b"theirs")]
+    sent = outgoing(theirs, by_name(theirs), gateway, "key", VALUES, {"x-second": "two"}, 7)
     assert sent == [
         (b"X-Tags", b"theirs"),
         (b"Content-Length", b"7"),
@@ -128,11 +129,11 @@ def test_templates_are_filled_and_empty_ones_send_nothing():
 
 
 def test_a_changed_body_has_a_changed_length_where_it_stood():
-    assert outgoing(CLIENT[-1:], PLAIN, "key", VALUES, {}, 10) == [(b"Content-Length", b"10"), (b"x-api-key", b"key")]
+    assert outgoing(CLIENT[-1:], by_name(CLIENT[-1:]), PLAIN, "key", VALUES, {}, 10) == [(b"Content-Length", b"10"), (b"x-api-key", b"key")]
 
 
 def test_a_template_cannot_smuggle_a_line():
     gateway = dataclasses.replace(PLAIN, headers=(("x-branch", "{branch}"),))
     with pytest.raises(Refusal) as refused:
-        outgoing([], gateway, "key", VALUES | {"branch": "a\r\nx: y"}, {}, None)
+        outgoing([], by_name([]), gateway, "key", VALUES | {"branch": "a\r\nx: y"}, {}, None)
     assert refused.value.code == "bad_header"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.metering.headers import reply_facts
+from sidecar.wire.fields import by_name
 
 
 @pytest.mark.parametrize(
@@ -23,4 +24,4 @@ from sidecar.metering.headers import reply_facts
     ],
 )
 def test_headers_say_who_answered_from_where_and_for_how_much(fields, facts):
-    assert reply_facts(fields) == facts
+    assert reply_facts(by_name([(name.encode(), value.encode()) for name, value in fields])) == facts

@@ -7,6 +7,7 @@ import contextlib
 
 import pytest
 from fakes.raw import raw_gateway, reply, says
+from fakes.sink import Sink
 
 from sidecar.config.settings import Timeouts
 from sidecar.errors import Refusal
@@ -31,10 +32,10 @@ async def upstream():
 async def ask(upstream, url, *, method="POST", target="/v1/messages?beta=true", fields=FIELDS, body=b"hello", timeouts=None):
     fields = [*fields, (b"Content-Length", b"%d" % len(body))] if isinstance(body, bytes) else fields
     with contextlib.closing(await upstream.send(gateway(url), method, target, fields, body, timeouts or Timeouts())) as got:
-        data = b""
-        while chunk := await got.read((timeouts or Timeouts()).idle):
-            data += chunk
-        return got, data
+        sink = Sink()
+        await got.pour(sink, (timeouts or Timeouts()).idle)
+        assert sink.is_whole
+        return got, sink.body
 
 
 async def test_a_request_leaves_as_the_bytes_it_is(upstream):
@@ -168,9 +169,10 @@ async def test_every_byte_of_a_broken_reply_is_handed_out_before_the_break(upstr
         with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
             await there.lost.wait()
             await asyncio.sleep(0.01)  # the loop has to see the FIN: the bytes are then waiting, and so is the error
-            assert await got.read() == b"abc"
+            sink = Sink()
             with pytest.raises(ReplyCut):
-                await got.read()
+                await got.pour(sink)
+            assert (sink.body, sink.is_whole) == (b"abc", False)
 
 
 async def test_a_slow_reader_makes_the_gateway_wait(upstream):
@@ -184,14 +186,18 @@ async def test_a_slow_reader_makes_the_gateway_wait(upstream):
 
     async with raw_gateway(script) as there:
         with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
-            first = await got.read()
+            sink = Sink(room=200_000)
+            pouring = asyncio.create_task(got.pour(sink))
+            while not sink.is_full():
+                await asyncio.sleep(0)
             for _ in range(50):
                 await asyncio.sleep(0)
-            size = len(first) + len(await got.read())
-            assert size < 2 * 1024 * 1024
-            while chunk := await got.read():
-                size += len(chunk)
-            assert size == total
+            assert len(sink.body) < 2 * 1024 * 1024
+            while not pouring.done():
+                sink.empty()
+                await asyncio.sleep(0)
+            await pouring
+            assert (len(sink.body), sink.is_whole) == (total, True)
 
 
 async def test_a_streamed_body_is_chunked_and_an_early_answer_is_heard(upstream):

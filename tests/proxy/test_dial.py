@@ -10,6 +10,7 @@ import ssl
 import pytest
 import trustme
 from fakes.raw import raw_gateway, reply, says
+from fakes.sink import Sink
 from fakes.tunnel import proxy
 
 from sidecar.config.settings import Timeouts
@@ -42,7 +43,9 @@ async def ask(gateway, variables=None, timeouts=None):
     upstream = Upstream((variables or {}).get)
     try:
         with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", [], None, timeouts or Timeouts())) as got:
-            return got.status, await got.read()
+            sink = Sink()
+            await got.pour(sink)
+            return got.status, sink.body
     finally:
         upstream.close()
 

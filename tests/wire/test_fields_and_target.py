@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.errors import Refusal
-from sidecar.wire.fields import HOP_BY_HOP, by_name, end_to_end, first, has_control, is_legal
+from sidecar.wire.fields import HOP_BY_HOP, are_legal, by_name, end_to_end, first, has_control
 from sidecar.wire.target import Kind, Target
 
 
@@ -19,7 +19,7 @@ def test_fields_of_the_connection_stay_behind_and_the_rest_keeps_order_and_spell
         (b"Upgrade", b"h2c"),
         (b"Expect", b"100-continue"),
     ]
-    assert end_to_end(fields, HOP_BY_HOP) == [(b"X-A", b"1"), (b"x-a", b"3"), (b"Content-Length", b"5")]
+    assert end_to_end(fields, by_name(fields), HOP_BY_HOP) == [(b"X-A", b"1"), (b"x-a", b"3"), (b"Content-Length", b"5")]
     assert first(by_name(fields), b"x-a") == b"1"
     assert by_name(fields)[b"x-a"] == [b"1", b"3"]
 
@@ -32,12 +32,16 @@ def test_fields_of_the_connection_stay_behind_and_the_rest_keeps_order_and_spell
         ((b"X", b"a\x00"), False),
         ((b"X", b"a\rb"), False),
         ((b"X", b"\x7f"), False),
+        ((b"X", b"a\nY:b"), False),
+        ((b"X", b"a\nY\0b"), False),
+        ((b"X:", b""), False),
         ((b"X Y", b""), False),
         ((b"", b""), False),
     ],
 )
 def test_what_may_go_on_the_wire(field, legal):
-    assert is_legal(field) is legal
+    assert are_legal([field]) is legal
+    assert are_legal([(b"A", b""), field, (b"B", b"1")]) is legal
 
 
 @pytest.mark.parametrize("value", ["a\x1b[2J", "a\x7f", "a\x9b", "a\nb", "\ud83d"])

@@ -1,0 +1,129 @@
+"""An answer on the agent's connection: head and body are the bytes given, nothing is added, changed or held back.
+
+The server library would add fields of its own, write UTF-8 only, and send the head in a packet by itself.  So it is left with the
+connection, and this writes the message.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp import HttpVersion11, web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sidecar.wire.fields import Field
+
+_NO_BODY = frozenset({204, 304})
+
+
+class Answer(web.StreamResponse):
+    """`fields` may hold a Content-Length; without one the body is chunked, or for HTTP/1.0 ended by the end of the connection.
+
+    `prepare`, then `take` until the last byte (a `connection.Sink`); or `body`, all of it at once.  `copy` gets the body, too, each
+    piece once the agent has it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        fields: Sequence[Field],
+        body: bytes = b"",
+        copy: Callable[[bytes], None] = lambda _data: None,
+    ) -> None:
+        super().__init__(status=status)
+        self._phrase = reason
+        self._fields = fields
+        self._whole = body
+        self._copy = copy
+        self._pending = b""
+        self._is_chunked = self._is_bodiless = self._is_over = False
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is written yet: the head goes out with the first bytes of the body."""
+        if self._req is not None:
+            return
+        self._req = request
+        # A 204 must not name a length (RFC 9110 section 8.6).
+        fields = [field for field in self._fields if self.status != 204 or field[0].lower() != b"content-length"]
+        has_length = any(name.lower() == b"content-length" for name, _ in fields)
+        is_11 = request.version >= HttpVersion11
+        self._is_bodiless = request.method == "HEAD" or self.status in _NO_BODY
+        self._is_chunked = is_11 and not has_length and not self._is_bodiless
+        self._keep_alive = request.keep_alive and (is_11 or has_length or self._is_bodiless) and self._keep_alive is not False
+        if self._is_chunked:
+            fields.append((b"Transfer-Encoding", b"chunked"))
+        if self._keep_alive and not is_11:
+            fields.append((b"Connection", b"keep-alive"))
+        elif is_11 and not self._keep_alive:
+            fields.append((b"Connection", b"close"))
+        lines = [b"HTTP/1.%d %d %b" % (request.version[1], self.status, self._phrase), *[b"%b: %b" % field for field in fields], b"\r\n"]
+        self._pending = b"\r\n".join(lines)
+
+    def take(self, data: bytes, *, is_last: bool) -> None:
+        """Write what there is of the body.  Raises ConnectionResetError when the agent is not there any more."""
+        try:
+            self._write(data, is_last=is_last)
+        finally:
+            self._copy(data)
+
+    def _write(self, data: bytes, *, is_last: bool) -> None:
+        transport = self._req.transport if self._req is not None else None
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        if self._is_chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
+            if is_last:
+                data += b"0\r\n\r\n"
+        elif self._pending:
+            data = self._pending if self._is_bodiless else self._pending + data
+        self._pending = b""
+        self._is_over = is_last
+        if data:
+            transport.write(data)
+
+    def is_full(self) -> bool:
+        return self._req is not None and self._req.protocol.writing_paused
+
+    async def drained(self) -> None:
+        if self._req is not None:
+            await self._req.writer.drain()
+
+    async def write_eof(self, _data: bytes = b"") -> None:
+        """Called by the server when the handler is done."""
+        if not self._is_over:
+            self.take(self._whole, is_last=True)
+        await self.drained()
+
+    def break_off(self) -> None:
+        """Unless the last byte has gone: end the agent's connection so that the reply cannot be taken for a whole one.
+
+        `close()` still sends what is buffered, and then neither the last chunk nor the promised length has come.  A reply that only
+        the end of the connection ends (HTTP/1.0) needs a reset: there an ordinary end would look like success.
+        """
+        if self._is_over:
+            return
+        self._is_over = True
+        self.force_close()
+        transport = self._req.transport if self._req is not None else None
+        if transport is None:
+            return
+        if self._is_chunked or any(name.lower() == b"content-length" for name, _ in self._fields):
+            transport.close()
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+def own(status: int, fields: Sequence[Field] = (), body: bytes = b"") -> Answer:
+    """An answer of the sidecar's own, with the fields that an origin server owes (RFC 9110 section 6.6.1)."""
+    length = [] if status in _NO_BODY else [(b"Content-Length", b"%d" % len(body))]
+    return Answer(status, HTTPStatus(status).phrase.encode(), [*fields, *length, (b"Date", formatdate(usegmt=True).encode())], body)

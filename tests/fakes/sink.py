@@ -1,0 +1,32 @@
+"""Where a reply's body goes in tests that have no agent."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Sink:
+    """`body` is what has come; full from `room` bytes on, until `empty()`."""
+
+    def __init__(self, room: int | None = None) -> None:
+        self.body = b""
+        self.is_whole = False
+        self._room = room
+        self._taken = 0
+        self._emptied = asyncio.Event()
+
+    def take(self, data: bytes, *, is_last: bool) -> None:
+        assert not self.is_whole
+        self.body += data
+        self.is_whole = is_last
+
+    def is_full(self) -> bool:
+        return self._room is not None and len(self.body) - self._taken >= self._room
+
+    async def drained(self) -> None:
+        await self._emptied.wait()
+        self._emptied.clear()
+
+    def empty(self) -> None:
+        self._taken = len(self.body)
+        self._emptied.set()
