@@ -7,6 +7,7 @@ import contextlib
 
 import pytest
 from fakes.raw import raw_gateway, reply, says
+from fakes.running import until
 from fakes.sink import Sink
 
 from sidecar.config.settings import Timeouts
@@ -187,16 +188,15 @@ async def test_a_slow_reader_makes_the_gateway_wait(upstream):
     async with raw_gateway(script) as there:
         with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
             sink = Sink(room=200_000)
-            pouring = asyncio.create_task(got.pour(sink))
-            while not sink.is_full():
-                await asyncio.sleep(0)
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert len(sink.body) < 2 * 1024 * 1024
-            while not pouring.done():
-                sink.empty()
-                await asyncio.sleep(0)
-            await pouring
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(got.pour(sink))
+                await until(sink.is_full)
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                assert len(sink.body) < 2 * 1024 * 1024
+                while not sink.is_whole:
+                    sink.empty()
+                    await asyncio.sleep(0)
             assert (len(sink.body), sink.is_whole) == (total, True)
 
 
