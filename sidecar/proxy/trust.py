@@ -63,8 +63,8 @@ def _context(system: str | None, added: tuple[str, ...], _stamps: tuple[int, ...
 def _resuming() -> type[ssl.SSLObject]:
     """The TLS connections of one context: each offers the session of the last one that shook hands with the same name.
 
-    asyncio and uvloop make theirs by `SSLContext.wrap_bio` and have no way to hand a session in.  Measured on loopback: 0.45 ms of CPU
-    for a resumed handshake in place of 0.76 ms.
+    asyncio and uvloop have no way to hand a session in.  Measured against a certificate with one intermediate: each connection costs
+    0.2 ms (TLS 1.3) to 0.4 ms (TLS 1.2) of CPU less of 1.9 ms; TLS 1.2 also saves a round trip.
     """
     established: dict[str | None, ssl.SSLObject] = {}
 
