@@ -85,7 +85,7 @@ class _Log:
             self._outputs.append(_File(os.path.join(folder, FILE_NAME)))
         if console:
             self._outputs.append(_Terminal())
-        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._writer = threading.Thread(target=self._work, name="sidecar-log", daemon=True)
         self._writer.start()
@@ -111,21 +111,21 @@ class _Log:
         try:
             self._waiting.put(self._line(level, event))
         except Exception as error:  # noqa: BLE001 - a value that cannot be written down fails no request
-            self._waiting.put(json.dumps({"level": "error", "event": "log.failed", "error": type(error).__name__}))
+            self._waiting.put(json.dumps({"level": "error", "event": "log.failed", "error": type(error).__name__}).encode())
 
-    def _line(self, level: str, event: EventDict) -> str:
+    def _line(self, level: str, event: EventDict) -> bytes:
         redactor = _redactor(self._secrets())
         name, error = event.pop("event", ""), event.pop("exc_info", None)
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         told = {"time": moment, "level": level, "event": name, **event}
         if lines := _traceback(error):
             exception = "\n".join(redactor.text(line) for line in lines)
-            return json.dumps(redactor.event(told) | {"exception": exception}, ensure_ascii=False)
+            return json.dumps(redactor.event(told) | {"exception": exception}, ensure_ascii=False).encode()
         return redactor.line(told)
 
     def _work(self) -> None:
         """Gathers: what comes within a moment of a line wakes nobody, and goes out in one write with it."""
-        lines: list[str | None] = []
+        lines: list[bytes | None] = []
         while None not in lines:
             lines = [self._waiting.get()]
             self._closing.wait(GATHER_SECONDS)
@@ -190,15 +190,13 @@ class _File:
         self._path = path
         self._open()
 
-    def write(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            data = f"{line}\n".encode("utf-8", "backslashreplace")
-            with suppress(OSError):
-                if self._size and self._size + len(data) > FILE_LIMIT_BYTES:
+    def write(self, lines: Iterable[bytes]) -> None:
+        with suppress(OSError, ValueError):  # ValueError: none could be opened after a rotation
+            for line in lines:
+                if self._size and self._size + len(line) >= FILE_LIMIT_BYTES:
                     self._rotate()
-                self._file.write(data)
-                self._size += len(data)
-        with suppress(OSError, ValueError):  # closed, if none could be opened after a rotation
+                self._file.write(line + b"\n")
+                self._size += len(line) + 1
             self._file.flush()
 
     def close(self) -> None:
@@ -232,7 +230,7 @@ class _Terminal:
     def __init__(self) -> None:
         self._stream = sys.stderr
 
-    def write(self, lines: Iterable[str]) -> None:
+    def write(self, lines: Iterable[bytes]) -> None:
         for line in lines:
             with suppress(OSError, ValueError):  # a terminal that is gone, or has no such character
                 self._stream.write(_readable(json.loads(line)) + "\n")

@@ -53,6 +53,8 @@ _SHAPE = re.compile(
 #: In lower case, one of these is in all that `_SHAPE` finds.
 _SHAPE_SIGNS = ("sidecar-pass-", "sk-ant-", "bearer", "basic", "://")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+#: What a number is written with, `1e-07` and `-inf` included.
+_NUMERALS = frozenset("0123456789+-.aefin")
 
 _encoded = msgspec.json.Encoder().encode
 
@@ -79,6 +81,7 @@ class Redactor:
         literal = {form for secret in known for form in _forms(secret)}
         self._literal = sorted(literal, key=len, reverse=True)
         self._percent = [_percent_pattern(secret) for secret in known]
+        self._searched = _PLAIN if any(_NUMERALS.issuperset(form) for form in self._literal) else {str}
         self._harmless: set[object] = set()
 
     def text(self, text: str) -> str:
@@ -98,20 +101,20 @@ class Redactor:
         """In JSON's types."""
         return {self.text(name): self._field(name, value, DEPTH_LIMIT) for name, value in event.items()}
 
-    def line(self, event: Mapping[str, object]) -> str:
+    def line(self, event: Mapping[str, object]) -> bytes:
         """`event` as JSON on one line."""
         if self._is_harmless(event):
-            return _encoded(event).decode()
-        return json.dumps(self.event(event), ensure_ascii=False, separators=(",", ":"))
+            return _encoded(event)
+        return json.dumps(self.event(event), ensure_ascii=False, separators=(",", ":")).encode()
 
     def _is_harmless(self, event: Mapping[str, object]) -> bool:
-        """Whether `event` would change nothing in it, which is so of nearly all: one search through what was not looked at before
-        costs 8 µs, a search through all of it 17, `event` 130.
+        """Whether `event` would change nothing in it, which is so of nearly all: one search through the texts that were not looked at
+        before costs 6 µs, through all 17, `event` 130.
         """
         if not _PLAIN.issuperset(map(type, event.values())):
             return False
         names = tuple(event)
-        unseen = [str(value) for value in event.values() if value not in self._harmless]
+        unseen = [str(value) for value in event.values() if type(value) in self._searched and value not in self._harmless]
         if names not in self._harmless:
             if any(map(is_secret_name, names)):
                 return False
