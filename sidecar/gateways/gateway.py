@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sidecar.pricing.terms import Terms
@@ -106,8 +107,13 @@ class Gateway:
     @property
     def origin(self) -> str:
         """Scheme, host and port of `base_url`, what a stored key is bound to: `https://api.anthropic.com:443`."""
-        scheme, _, rest = self.base_url.partition("://")
-        authority = rest.partition("/")[0].lower()
-        has_port = ":" in authority.rpartition("]")[2]
-        default = {"https": "443", "http": "80"}.get(scheme.lower(), "")
-        return f"{scheme.lower()}://{authority}" + ("" if has_port else f":{default}")
+        return _origin(self.base_url)
+
+
+@lru_cache
+def _origin(base_url: str) -> str:
+    scheme, _, rest = base_url.partition("://")
+    authority = rest.partition("/")[0].lower()
+    has_port = ":" in authority.rpartition("]")[2]
+    default = {"https": "443", "http": "80"}.get(scheme.lower(), "")
+    return f"{scheme.lower()}://{authority}" + ("" if has_port else f":{default}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.errors import Refusal
 from sidecar.gateways.models import sent_model
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from sidecar.wire.target import Kind, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """`target` is the request target below the gateway's base URL; `body` what goes out in place of the agent's, if any differs."""
 
     gateway: Gateway

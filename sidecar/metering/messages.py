@@ -33,6 +33,8 @@ SKIP = tuple(
 
 _INPUT_SIDE = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_OUTPUT = ("output_tokens",)
+_OUTPUT_DETAILS = ("thinking_tokens",)
 _SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
 _WORDS = ("service_tier", "speed", "inference_geo")
 
@@ -146,20 +148,22 @@ class Messages:
 
     def _fold(self, usage: object, source: UsageSource) -> None:
         """Take over what this usage object says.  `source` counts only if it holds a token count."""
+        if not isinstance(usage, dict) or not usage:
+            return
         tokens = _valid(usage, _INPUT_SIDE)
-        split = _valid(member(usage, "cache_creation"), _SPLIT)
-        output = _valid(usage, ("output_tokens",)) | _valid(member(usage, "output_tokens_details"), ("thinking_tokens",))
+        split = _valid(usage.get("cache_creation"), _SPLIT)
+        output = _valid(usage, _OUTPUT) | _valid(usage.get("output_tokens_details"), _OUTPUT_DETAILS)
         if tokens or split or output:
             self._source = source if self._source is not UsageSource.FINAL else self._source
         # Zeros for the whole input side are a translator's way of saying nothing.
         if any(tokens.values()) or any(split.values()) or not self._has_input():
             self._counts |= tokens
             self._split = split or self._split
-        self._counts |= output | _valid(member(usage, "server_tool_use"), _SERVER_TOOLS)
-        self._words |= {name: word for name in _WORDS if (word := text(member(usage, name)))}
-        cost = dollars(member(usage, "cost"))
+        self._counts |= output | _valid(usage.get("server_tool_use"), _SERVER_TOOLS)
+        self._words |= {name: word for name in _WORDS if (word := text(usage.get(name)))}
+        cost = dollars(usage.get("cost"))
         self._cost = self._cost if cost is None else cost
-        iterations = member(usage, "iterations")
+        iterations = usage.get("iterations")
         if isinstance(iterations, list):
             beside = [entry for entry in iterations if isinstance(entry, dict) and entry.get("type") not in _IN_TOP_LEVEL]
             self._iterations = json.dumps(beside, separators=(",", ":")) if beside else None
@@ -169,7 +173,9 @@ class Messages:
 
 
 def _valid(values: object, names: tuple[str, ...]) -> dict[str, int]:
-    return {name: number for name in names if (number := count(member(values, name))) is not None}
+    if not isinstance(values, dict):
+        return {}
+    return {name: number for name in names if (number := count(values.get(name))) is not None}
 
 
 def usage_of(reported: object) -> Usage:

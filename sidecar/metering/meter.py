@@ -7,7 +7,6 @@ that stops says so in the reading.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sidecar.metering import messages, responses
@@ -84,8 +83,8 @@ class Meter:
             reading = Reading(gave_up=f"{type(error).__name__} in the meter")
         self._off = True
         if self._broken and self._message_due and not reading.finished:
-            reading = replace(reading, failed=True, error_type=reading.error_type or "not_json")
-        return replace(reading, gave_up=reading.gave_up or self._gave_up)
+            reading = reading._replace(failed=True, error_type=reading.error_type or "not_json")
+        return reading if self._gave_up is None or reading.gave_up else reading._replace(gave_up=self._gave_up)
 
     def _stop(self, why: str | None) -> None:
         self._off = True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class UsageSource(StrEnum):
@@ -14,8 +14,7 @@ class UsageSource(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one exchange as the gateway reported them.  The parts never overlap; `thinking` alone is a part of `output`."""
 
     input: int | None = None
@@ -28,14 +27,13 @@ class Usage:
     web_fetch_requests: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """`finished`: the reply said what its protocol says last.  `failed`: an error event or envelope, or neither JSON nor SSE
     where a message was due; `error_type` then says which, as far as the reply does.  `empty`: there was no body at all.
     `iterations` is JSON text.  `gave_up` says why a sound reply was not read to its end.
     """
 
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     usage_source: UsageSource = UsageSource.NONE
     model: str | None = None
     message_id: str | None = None

@@ -52,7 +52,9 @@ def member(value: object, name: str) -> object:
 
 def count(value: object) -> int | None:
     """A whole number of tokens or requests: not negative, fractional, absurd, nor true or false."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < ABSURD:
+    if type(value) is int:
+        return value if 0 <= value < ABSURD else None
+    if type(value) is not float or not 0 <= value < ABSURD:
         return None
     return int(value) if value == int(value) else None
 
@@ -61,7 +63,8 @@ def text(value: object) -> str | None:
     """A string that says something, no longer than a database and a table like it."""
     if not isinstance(value, str) or not value:
         return None
-    return value[:TEXT_LIMIT].encode("utf-8", "replace").decode()
+    value = value[:TEXT_LIMIT]
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def dollars(value: object) -> float | None:

@@ -31,7 +31,7 @@ _SHOWS_429 = "claude-cli"
 
 async def check_budgets(settings: Settings, caller: Caller, there: Route, tags: tuple[str, ...], ledger: Ledger) -> None:
     """Raises `Refusal` (`over_budget`) for an inference request where a budget that counts it is spent."""
-    if there.kind is not Kind.INFERENCE:
+    if not settings.budgets or there.kind is not Kind.INFERENCE:
         return
     use = Use(time.time(), caller.session, there.gateway.name, tags, there.billing == "metered")
     for each in accounts(settings.budgets, use):

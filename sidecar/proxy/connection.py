@@ -25,7 +25,7 @@ from sidecar.wire.fields import are_legal, by_name, every
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
-    from sidecar.wire.fields import Field
+    from sidecar.wire.fields import ByName, Field
 
 #: A reply's head may be as large as this; nginx and Node stop far below.
 MAX_HEAD = 256 * 1024
@@ -173,12 +173,13 @@ class Connection(asyncio.Protocol):
 
 
 class Reply:
-    """A gateway's answer.  `head()` first, then `pour()`; `close()` when done, finished or not."""
+    """A gateway's answer, `named` its fields by name.  `head()` first, then `pour()`; `close()` when done, finished or not."""
 
     def __init__(self, connection: Connection, *, is_head: bool) -> None:
         self.status = 0
         self.reason = b""
         self.fields: list[Field] = []
+        self.named: ByName = {}
         self.upload: asyncio.Task[None] | None = None
         self.is_complete = False
         self.is_reusable = False
@@ -312,15 +313,15 @@ class Reply:
         # What a field's value must not hold, a reason phrase must not hold either (RFC 9112 section 4).
         if not are_legal((*self.fields, (b"reason", self.reason))):
             raise _bad_reply("a header field or a reason phrase that HTTP does not allow")
-        named = by_name(self.fields)
-        codings = [value.strip().lower() for value in every(named, b"transfer-encoding")]
+        self.named = by_name(self.fields)
+        codings = [value.strip().lower() for value in every(self.named, b"transfer-encoding")]
         if codings not in ([], [b"chunked"]):
             raise _bad_reply("a transfer coding other than chunked")
         # httptools 0.9 reads "3 LF LF abc" as a chunk of "abc": between chunks leniency would eat a body's first byte.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=False)
         self.status = status
         self._has_head = True
-        self._until_close = not codings and b"content-length" not in named
+        self._until_close = not codings and b"content-length" not in self.named
         if self._is_head:
             # The parser cannot know that no body follows: the message ends here, and the connection with it.
             self.is_complete = True

@@ -22,7 +22,7 @@ from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
 from sidecar.sessions.session import for_the_gateway, identify, union
 from sidecar.wire.body import Peek, peek
-from sidecar.wire.fields import by_name, first
+from sidecar.wire.fields import first
 from sidecar.wire.target import Target
 
 if TYPE_CHECKING:
@@ -86,11 +86,10 @@ async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, 
     answer = None
     try:
         with closing(await parts.upstream.send(there.gateway, request.method, there.target, fields, upload, settings.timeouts)) as reply:
-            named = by_name(reply.fields)
-            record.answered(reply, named, (key, *secrets.values()))
+            record.answered(reply, (key, *secrets.values()))
             if reply.status == 401:
                 parts.vault.forget(there.gateway.name)
-            answer = reply_to_agent(reply, named, record.take)
+            answer = reply_to_agent(reply, record.take)
             await answer.prepare(request)
             record.ending = await relay(reply, answer, settings.timeouts.idle)
             return answer

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.connection import Reply
     from sidecar.sessions.session import Caller
-    from sidecar.wire.fields import ByName
     from sidecar.wire.target import Target
 
 log = structlog.get_logger("sidecar.exchange")
@@ -50,7 +49,7 @@ class Record:
     ) -> None:
         now = time.time()
         self.id = ids.next(int(now * 1000))
-        self._meter = Meter(there.kind, None, target.path)
+        self._meter: Meter | None = None
         self._echo: Echo | None = None
         self.ending = Ending.CUT
         self._ledger = ledger
@@ -92,12 +91,12 @@ class Record:
             self._bytes_in += len(piece)
             yield piece
 
-    def answered(self, reply: Reply, named: ByName, secrets: Iterable[str]) -> None:
-        """`named` are the reply's fields by name; `secrets` what the request carried, and an error must not be quoted with."""
-        coding = text(b", ".join(every(named, b"content-encoding")))
+    def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
+        """`secrets`: what the request carried, and an error must not be quoted with."""
+        coding = text(b", ".join(every(reply.named, b"content-encoding")))
         self._meter = Meter(self._opening.kind, coding, self._opening.path)
         self._status = reply.status
-        self._facts = reply_facts(named)
+        self._facts = reply_facts(reply.named)
         if reply.status >= _ERROR_STATUS:
             self._echo = Echo(secrets, coding)
             for _, value in reply.fields:
@@ -108,7 +107,8 @@ class Record:
         if self._first_byte_at is None and copied:
             self._first_byte_at = time.monotonic()
         self._bytes_out += len(copied)
-        self._meter.feed(copied)
+        if self._meter is not None:
+            self._meter.feed(copied)
         if self._echo is not None:
             self._echo.feed(copied)
 
@@ -125,7 +125,7 @@ class Record:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
         opening, now, first_byte = self._opening, time.monotonic(), self._first_byte_at
         # Any text in an error may quote a secret.
-        reading = self._meter.so_far() if self._echo is None else Reading()
+        reading = self._meter.so_far() if self._meter is not None and self._echo is None else Reading()
         return {
             "id": opening.id,
             "session": opening.session,
@@ -147,7 +147,7 @@ class Record:
         now = time.monotonic()
         duration = (now - self._begun) * 1000
         first_byte = self._first_byte_at
-        reading = self._meter.reading()
+        reading = Reading(empty=True) if self._meter is None else self._meter.reading()
         if self._echo is not None and self._echo.found:
             log.warning("reply.echoes_secret", id=self._opening.id, gateway=self._opening.gateway, status=self._status)
             # Any text in such a reply may be the secret itself.

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sidecar.proxy.connection import Reply
-    from sidecar.wire.fields import ByName
 
 
-def reply_to_agent(reply: Reply, named: ByName, copy: Callable[[bytes], None]) -> Answer:
-    """The gateway's status and fields (`named`: the same by name), ready to be sent.  `copy` gets every byte of the body."""
-    return Answer(reply.status, reply.reason, end_to_end(reply.fields, named, ONLY_OF_THE_GATEWAY), copy=copy)
+def reply_to_agent(reply: Reply, copy: Callable[[bytes], None]) -> Answer:
+    """The gateway's status and fields, ready to be sent.  `copy` gets every byte of the body."""
+    return Answer(reply.status, reply.reason, end_to_end(reply.fields, reply.named, ONLY_OF_THE_GATEWAY), copy=copy)
 
 
 async def relay(reply: Reply, answer: Answer, idle_seconds: float | None) -> Ending:

@@ -32,23 +32,26 @@ async def pieces(content: AsyncIterator[bytes], silence_seconds: float = SILENCE
 
 async def whole(request: web.BaseRequest, limit: int) -> bytes:
     """Raises `Refusal`: `request_too_large` as soon as it is known, `bad_request`."""
-    too_large = Refusal(
-        "request_too_large",
-        f"the request's body is larger than {limit} bytes",
-        "limits.body in the configuration sets this limit; the Messages API itself takes 32 MB",
-    )
     if (request.content_length or 0) > limit:
-        raise too_large
+        raise _too_large(limit)
     if request.content.is_eof():  # all of it has come by now
         body = request.content.read_nowait()
         if len(body) > limit:
-            raise too_large
+            raise _too_large(limit)
         return body
     collected = []
     size = 0
     async for piece in pieces(request.content.iter_any()):
         size += len(piece)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         collected.append(piece)
     return b"".join(collected)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(
+        "request_too_large",
+        f"the request's body is larger than {limit} bytes",
+        "limits.body in the configuration sets this limit; the Messages API itself takes 32 MB",
+    )

@@ -17,6 +17,7 @@ from sidecar.server.own import PREFIX
 from sidecar.wire.fields import by_name, every, text
 
 if TYPE_CHECKING:
+    from sidecar.config.settings import Settings
     from sidecar.proxy.answer import Answer
     from sidecar.server.own import Own
 
@@ -40,6 +41,8 @@ class App:
 
     def __init__(self, own: Own) -> None:
         self._own = own
+        self._looked_at = -1.0
+        self._pass_key = own.pass_key.current()
         self.is_draining = False
 
     def runner(self) -> web.ServerRunner:
@@ -72,7 +75,7 @@ class App:
 
     async def _handle(self, request: web.BaseRequest) -> Answer:
         parts = self._own.parts
-        settings = await parts.settings.refresh()
+        settings = await self._look()
         named = by_name(request.raw_headers)
         check_way_in(request.remote, named, settings)
         check_form(request.method, request.version, named)
@@ -80,10 +83,11 @@ class App:
             await _go_on(request)
         path = request.raw_path.partition("?")[0]
         if request.method == "HEAD" and path in WARM_UPS:
+            parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
             return own(204)
         if path.startswith(PREFIX):
             return await self._own.answer(request, settings)
-        bearer = admit(named, self._own.pass_key.current(), _AGENT)
+        bearer = admit(named, self._pass_key, _AGENT)
         if any("websocket" in text(value).lower() for value in every(named, b"upgrade")):
             raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
         if self.is_draining:
@@ -95,6 +99,15 @@ class App:
             return await exchange(request, named, settings, bearer, parts)
         finally:
             parts.live.discard(task)
+
+    async def _look(self) -> Settings:
+        """Notice a changed configuration or pass key: one look at the two files for all requests that the event loop hands over at once."""
+        live, now = self._own.parts.settings, asyncio.get_running_loop().time()
+        if now != self._looked_at:
+            await live.refresh()
+            self._pass_key = self._own.pass_key.current()
+            self._looked_at = now
+        return live.current
 
 
 async def _go_on(request: web.BaseRequest) -> None:

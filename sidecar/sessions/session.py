@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.errors import Refusal
 from sidecar.sessions.passes import LONGEST_LABEL, PREFIX, is_label
@@ -34,13 +33,13 @@ SESSION_FIELDS = (
 _OLD_USER_ID = re.compile(r"_session_([0-9A-Za-z-]+)\Z")
 #: Where an agent may hold its pass; the first that looks like one decides.
 PASS_FIELDS = (b"x-sidecar-pass", b"authorization", b"x-api-key")
+_PASS_PREFIX = PREFIX.encode()
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
 
 _PRODUCT = re.compile(r"[^\s/(]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """One request's origin.  `gateway` is the one asked for, None for the active one; `is_pinned` if the pass said so."""
 
     session: str
@@ -59,7 +58,11 @@ class Caller:
 
 def find_pass(named: ByName) -> str | None:
     """The text that is offered as a pass: the first of the three fields, in their order of trust, that looks like one."""
-    return next((found for name in PASS_FIELDS for value in reversed(every(named, name)) if (found := _pass_in(name, value))), None)
+    for name in PASS_FIELDS:
+        for value in reversed(named.get(name, ())):
+            if found := _pass_in(name, value):
+                return found
+    return None
 
 
 def for_the_gateway(fields: Iterable[Field]) -> list[Field]:
@@ -102,8 +105,8 @@ def _pass_in(name: bytes, value: bytes) -> str | None:
     """The pass that this one of `PASS_FIELDS` holds, if it holds one."""
     if name == b"authorization":
         value = _BEARER.sub(b"", value, count=1)
-    candidate = value.strip().decode("latin-1")
-    return candidate if candidate.startswith(PREFIX) else None
+    candidate = value.strip()
+    return candidate.decode("latin-1") if candidate.startswith(_PASS_PREFIX) else None
 
 
 def _said(fields: ByName, user_id: str | None) -> str | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
@@ -19,13 +18,11 @@ if TYPE_CHECKING:
 #: name, start and end of its value in the body
 Extent: TypeAlias = tuple[str, int, int]
 
-_NULL = msgspec.Raw(b"null")
-
 
 class _Wanted(msgspec.Struct):
-    model: msgspec.Raw = _NULL
-    stream: msgspec.Raw = _NULL
-    metadata: msgspec.Raw = _NULL
+    model: object = None
+    stream: object = None
+    metadata: object = None
 
 
 _READ = msgspec.json.Decoder(_Wanted)
@@ -34,8 +31,7 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(NamedTuple):
     """What one request body says of itself."""
 
     model: str | None = None
@@ -50,14 +46,11 @@ def peek(body: bytes) -> Peek:
     except (ValueError, RecursionError, msgspec.DecodeError):
         # Lone surrogates are valid JSON, which JSON.stringify writes, and which msgspec refuses.
         values = {name: body[start:end] for name, start, end in top_level(body) or ()}
-        wanted = _Wanted(*(msgspec.Raw(values.get(name, b"null")) for name in _Wanted.__struct_fields__))
-    model, stream, metadata = (
-        None if value == _NULL else _decoded(bytes(value)) for value in (wanted.model, wanted.stream, wanted.metadata)
-    )
-    user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
+        wanted = _Wanted(*(_decoded(values.get(name, b"null")) for name in _Wanted.__struct_fields__))
+    user_id = wanted.metadata.get("user_id") if isinstance(wanted.metadata, dict) else None
     return Peek(
-        model=model if isinstance(model, str) else None,
-        stream=stream if isinstance(stream, bool) else None,
+        model=wanted.model if isinstance(wanted.model, str) else None,
+        stream=wanted.stream if isinstance(wanted.stream, bool) else None,
         user_id=user_id if isinstance(user_id, str) else None,
     )
 

@@ -126,7 +126,9 @@ _CODINGS: dict[str, Callable[[], _Coding]] = {
 
 def codings(content_encoding: str | None) -> tuple[str, ...]:
     """The names in a Content-Encoding value, lower case, in the order in which they were applied; `identity` counts as none."""
-    names = (name.strip().lower() for name in (content_encoding or "").split(","))
+    if not content_encoding:
+        return ()
+    names = (name.strip().lower() for name in content_encoding.split(","))
     return tuple(name for name in names if name not in {"", "identity"})
 
 

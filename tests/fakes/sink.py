@@ -9,7 +9,7 @@ class Sink:
     """`body` is what has come; full from `room` bytes on, until `empty()`."""
 
     def __init__(self, room: int | None = None) -> None:
-        self.body = b""
+        self.body = bytearray()
         self.is_whole = False
         self._room = room
         self._taken = 0
