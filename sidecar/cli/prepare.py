@@ -61,15 +61,18 @@ def make_pass(args: Namespace, lifetime_seconds: int) -> str:
 def prepare(args: Namespace, environ: Mapping[str, str]) -> dict[str, str | None]:
     """Everything an agent needs, up to its environment: variable -> new value, None when removed.  Raises `SidecarError`."""
     text = make_pass(args, PASS_SECONDS)
-    state = serving(args.places, environ)
+    state = serving(args.places, environ, warm=args.gateway or "")
     gateway = args.gateway or state["gateway"]
     state = _with_key(args.places, state, gateway)
     return changes(environ, state, gateway, client.base_url(state), text)
 
 
-def serving(places: Places, environ: Mapping[str, str]) -> State:
-    """The daemon, started if none runs, with the shell's variables in its memory.  What the user should know goes to stderr."""
-    state = client.verified(places)
+def serving(places: Places, environ: Mapping[str, str], warm: str | None = None) -> State:
+    """The daemon, started if none runs, with the shell's variables in its memory.  What the user should know goes to stderr.
+
+    `warm` is that of `client.verified`.
+    """
+    state = client.verified(places, warm)
     if state is None:
         from sidecar.daemon import spawn  # noqa: PLC0415 - subprocess is slow to import, and mostly not needed
 

@@ -53,8 +53,11 @@ def request(
     return int(status[:3]), rest
 
 
-def verified(places: Places) -> State | None:
-    """What the running daemon says of itself, after it has proved that it is ours.  None when there is none."""
+def verified(places: Places, warm: str | None = None) -> State | None:
+    """What the running daemon says of itself, after it has proved that it is ours.  None when there is none.
+
+    `warm` tells of an agent that is about to start, and its gateway (empty: the active one): a connection will be ready for it.
+    """
     state = daemon_state.read(places.state_file)
     if state is None:
         return None
@@ -62,6 +65,8 @@ def verified(places: Places) -> State | None:
     try:
         key = passkey.load(places.pass_key)
         target = f"/_sidecar/health?nonce={nonce}"
+        if warm is not None and (gateway := warm or state["gateway"]) in state["gateways"]:
+            target += f"&warm={gateway}"
         status, body = request(state["port"], "GET", target, host=reachable(state["host"]), timeout_seconds=HEALTH_SECONDS)
         health = json.loads(body)
         proof, instance = health["proof"], health["instance"]

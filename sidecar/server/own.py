@@ -61,7 +61,7 @@ class Own:
         path, _, query = request.raw_path.partition("?")
         given = {name: values[0] for name, values in parse_qs(query).items()}
         if request.method == "GET" and path == PREFIX + "health":
-            return self._health(given.get("nonce"))
+            return self._health(settings, given)
         handlers: dict[tuple[str, str], Callable[[web.BaseRequest, Settings, dict[str, str]], Awaitable[Answer]]] = {
             ("GET", "status"): self._status,
             ("GET", "streams"): self._streams,
@@ -77,10 +77,13 @@ class Own:
             raise Refusal("not_found", f"the sidecar has no {request.method} {path[:80]}")
         return await handler(request, settings, given)
 
-    def _health(self, nonce: str | None) -> Answer:
+    def _health(self, settings: Settings, given: dict[str, str]) -> Answer:
+        """`warm` names the gateway of an agent that is about to start."""
+        if (gateway := settings.gateways.get(given.get("warm", ""))) is not None:
+            self.parts.upstream.warm(gateway, settings.timeouts)
         value = {"name": "sidecar", "version": __version__, "instance": self.parts.instance}
-        if nonce is not None:
-            value["proof"] = health_proof(self.pass_key.current(), nonce[:256])
+        if "nonce" in given:
+            value["proof"] = health_proof(self.pass_key.current(), given["nonce"][:256])
         return answer(value)
 
     async def _status(self, request: web.BaseRequest, settings: Settings, _given: dict[str, str]) -> Answer:
@@ -123,6 +126,7 @@ class Own:
         value = await _json_object(request)
         if self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, settings.variables):
             self.parts.vault.forget()
+            self.parts.upstream.look_again()
             self.publisher.keys_unknown()
         return own(204)
 
