@@ -34,7 +34,6 @@ from sidecar.observe import logs
 from sidecar.places import make_private
 from sidecar.proxy.budgets import standing
 from sidecar.proxy.exchange import Parts
-from sidecar.proxy.record import log_exchange
 from sidecar.proxy.upstream import Upstream
 from sidecar.server.app import App
 from sidecar.server.listen import BACKLOG, listen
@@ -124,7 +123,7 @@ class Life:
         host, port = sock.getsockname()[:2]
         upstream = Upstream(self._variables.get)
         ledger = Ledger(
-            self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text), Spending(_near), log_exchange
+            self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text), Spending(_near), logs.log_exchange
         )
         parts = Parts(self._instance, self._live, self._vault, upstream, ledger, Ids())
         publisher = Publisher(self._places, self._live, self._instance, host, port)
@@ -145,6 +144,7 @@ class Life:
         log.info("sidecar.started", version=__version__, instance=self._instance, port=port, gateway=settings.gateway, config=settings.path)
         ready({"port": port, "notice": notice})
 
+        await upstream.prepare(self._live.current.gateways[self._live.current.gateway])
         await self._stopping.wait()
         if self._handover is not None:
             await self._hand_over(runner, site)
