@@ -67,7 +67,9 @@ def log_exchange(row: Mapping[str, object], gave_up: str | None) -> None:
     """
     if _open_log is not None:
         known = {name: value for name, value in row.items() if value is not None}
-        _open_log.info("exchange.done", known if gave_up is None else known | {"metering": gave_up})
+        if gave_up is not None:
+            known["metering"] = gave_up
+        _open_log.info("exchange.done", known)
 
 
 class _Log:
@@ -98,30 +100,30 @@ class _Log:
         # What libraries say below a warning is for those who debug.
         logging.getLogger().setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
 
-    def info(self, name: str, fields: dict[str, object]) -> None:
+    def info(self, name: str, fields: Mapping[str, object]) -> None:
         if self._level <= logging.INFO:
-            self._take("info", {"event": name, **fields})
+            self._take("info", name, fields)
 
     def _door(self, _logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
         """The last processor: nothing goes on to a logger of structlog's own."""
-        self._take(level, event)
+        name, error = event.pop("event", ""), event.pop("exc_info", None)
+        self._take(level, name, event, error)
         raise structlog.DropEvent
 
-    def _take(self, level: str, event: EventDict) -> None:
+    def _take(self, level: str, name: str, fields: Mapping[str, object], error: object = None) -> None:
         try:
-            self._waiting.put(self._line(level, event))
-        except Exception as error:  # noqa: BLE001 - a value that cannot be written down fails no request
-            self._waiting.put(json.dumps({"level": "error", "event": "log.failed", "error": type(error).__name__}).encode())
+            self._waiting.put(self._line(level, name, fields, error))
+        except Exception as failure:  # noqa: BLE001 - a value that cannot be written down fails no request
+            self._waiting.put(json.dumps({"level": "error", "event": "log.failed", "error": type(failure).__name__}).encode())
 
-    def _line(self, level: str, event: EventDict) -> bytes:
+    def _line(self, level: str, name: str, fields: Mapping[str, object], error: object) -> bytes:
         redactor = _redactor(self._secrets())
-        name, error = event.pop("event", ""), event.pop("exc_info", None)
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        told = {"time": moment, "level": level, "event": name, **event}
+        event = {"time": moment, "level": level, "event": name, **fields}
         if lines := _traceback(error):
             exception = "\n".join(redactor.text(line) for line in lines)
-            return json.dumps(redactor.event(told) | {"exception": exception}, ensure_ascii=False).encode()
-        return redactor.line(told)
+            return json.dumps(redactor.event(event) | {"exception": exception}, ensure_ascii=False).encode()
+        return redactor.line(event)
 
     def _work(self) -> None:
         """Gathers: what comes within a moment of a line wakes nobody, and goes out in one write with it."""
