@@ -43,7 +43,10 @@ class Goal:
 
 def goals(measured: Measured, starts: Starts, distance: Distance) -> list[Goal]:
     run, serve = ratios(starts)
-    first_answer = [through / direct for through, direct in zip(distance.sidecar, distance.direct, strict=True)]
+    first_answer, fresh = (
+        [through / direct for through, direct in zip(answers, distance.direct, strict=True)]
+        for answers in (distance.sidecar, distance.fresh)
+    )
     own = [[run for (proxy, _), run in runs.items() if proxy == "sidecar"] for runs in measured.rounds]
     wrong = [float(sum(run.load.failed + run.load.different for run in runs)) for runs in own]
     unfinished = [float(runs["sidecar", "slow1000"].load.unfinished) for runs in measured.rounds]
@@ -61,6 +64,7 @@ def goals(measured: Measured, starts: Starts, distance: Distance) -> list[Goal]:
         Goal("unfinished of 1,000 streams with 5 events/s", "", unfinished, 0, 0),
         Goal("added latency per event, 1,000 streams, p99", "ms", list(added(measured, "sidecar", "slow1000", "event_ms", "p99")), None, 3),
         Goal("first answer of a new agent, TLS and 40 ms, against direct", TIMES, first_answer, 0.75, 0.5),
+        Goal("the same through a daemon that has just been started", TIMES, fresh, 0.75, 0.5),
         Goal("`sidecar run -- true` less `true`, against `python -c pass`", TIMES, run, 3, 1.5),
         Goal("daemon: start to first answer, against importing aiohttp.web", TIMES, serve, 1.8, 1.2),
         Goal("memory, idle", "MiB", [measured.idle_mib["sidecar"]], 60, 45),
