@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sidecar.errors import Refusal
 from sidecar.gateways.models import sent_model
 from sidecar.wire.body import splice
-from sidecar.wire.fields import every, text
+from sidecar.wire.fields import every
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Settings
@@ -64,9 +64,13 @@ def _mapped(body: bytes | None, model: str | None, gateway: Gateway) -> tuple[by
 
 def is_subscription(fields: ByName) -> bool:
     """True for a claude.ai OAuth login: its bearer's prefix, or the capability Claude Code sends along with it."""
-    bearers = (value.partition(b" ")[2].strip() for value in every(fields, b"authorization"))
-    betas = (piece.strip() for value in every(fields, b"anthropic-beta") for piece in text(value).split(","))
-    return any(bearer.startswith(b"sk-ant-oat") for bearer in bearers) or "oauth-2025-04-20" in betas
+    for value in every(fields, b"authorization"):
+        if value.partition(b" ")[2].strip().startswith(b"sk-ant-oat"):
+            return True
+    for value in every(fields, b"anthropic-beta"):
+        if b"oauth-2025-04-20" in [piece.strip() for piece in value.split(b",")]:
+            return True
+    return False
 
 
 def _gateway(settings: Settings, caller: Caller) -> Gateway:

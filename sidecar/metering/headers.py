@@ -34,7 +34,10 @@ def reply_facts(named: ByName) -> tuple[str | None, str | None, float | None]:
 
 
 def _first(named: ByName, names: tuple[bytes, ...]) -> str | None:
-    return next((found for name in names if name in named and (found := text(fields.text(named[name][0]).strip()))), None)
+    for name in names:
+        if name in named and (found := text(fields.text(named[name][0]).strip())):
+            return found
+    return None
 
 
 def _dollars(value: str | None) -> float | None:

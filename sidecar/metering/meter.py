@@ -29,6 +29,7 @@ _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 #: What a stream can begin with, after a byte order mark and white space.
 _STREAM = (b":", b"event:", b"data:", b"id:", b"retry:")
+_BEGINNINGS = (*_STREAM, _BOM)
 
 #: Who reads what is inference, by the client's path, with the beginnings of events that each has no use for.
 _READERS: dict[str, tuple[type[messages.Messages | Chat | responses.Responses], tuple[bytes, ...]]] = {
@@ -92,16 +93,16 @@ class Meter:
 
     def _tell_apart(self, piece: bytes) -> None:
         """Hold the first bytes back until they say whether this is a stream."""
-        self._body += piece
-        self._body = head = self._body.removeprefix(_BOM).lstrip(_SPACE)
+        head = (bytes(self._body) + piece).removeprefix(_BOM).lstrip(_SPACE)
+        self._body.clear()
         if head.startswith(_STREAM):
             self._take = self._scan
-        elif any(start.startswith(head) for start in (*_STREAM, _BOM)):
+        elif any(start.startswith(head) for start in _BEGINNINGS):
+            self._body += head
             return
         else:
             self._take = self._collect
-        self._body = bytearray()
-        self._take(bytes(head))
+        self._take(head)
 
     def _scan(self, piece: bytes) -> None:
         for event in self._scanner.feed(piece):

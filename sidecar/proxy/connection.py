@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
         self.on_free: Callable[[Connection], None] | None = None
         self.on_lost: Callable[[Connection], None] | None = None
         self._transport: asyncio.Transport | None = None
+        self._is_tls = False
         self._writable: asyncio.Future[None] | None = None
 
     @property
@@ -94,15 +95,16 @@ class Connection(asyncio.Protocol):
     def start(self, head: bytes, body: bytes | AsyncIterable[bytes] | None, *, chunked: bool, is_head: bool) -> Reply:
         """Send a request.  What fits is written now, the rest by a task that ends with the reply."""
         reply = self.exchange = Reply(self, is_head=is_head)
+        transport = self.transport
         if body is None:
-            self.transport.write(head)
+            transport.write(head)
             reply.request_sent()
-        elif isinstance(body, bytes) and len(body) <= ONE_WRITE:
-            self.transport.write(head + body)
+        elif isinstance(body, bytes) and (len(body) <= ONE_WRITE or not self._is_tls):
+            transport.writelines((head, body))
             if self._writable is None:
                 reply.request_sent()
         else:
-            self.transport.write(head)
+            transport.write(head)
             # In pieces: TLS takes any amount at once and does not say that it has not gone yet.
             content = _pieces(body) if isinstance(body, bytes) else body
             reply.upload = asyncio.get_running_loop().create_task(self._upload(reply, content, chunked=chunked))
@@ -138,6 +140,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
         # low=0: `resume_writing` then means that the last byte has been handed to the system.
         self._transport.set_write_buffer_limits(high=ONE_WRITE, low=0)
 

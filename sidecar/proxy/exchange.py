@@ -62,7 +62,7 @@ class Parts:
 async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
     """Forward one request of the holder of `bearer`, and relay the reply.  `named` are the request's fields by name."""
     target = Target.parse(request.raw_path)
-    body = await whole(request, settings.body_limit) if target.is_read_whole and request.can_read_body else None
+    body = await whole(request, named, settings.body_limit) if target.is_read_whole and request.can_read_body else None
     seen = _peek(named, body)
 
     caller = identify(bearer, named, seen.user_id)

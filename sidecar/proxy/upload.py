@@ -6,11 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
+from sidecar.wire.fields import first
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp import web
+
+    from sidecar.wire.fields import ByName
 
 #: Seconds without a byte after which the rest of a body is given up.  Agents send theirs in one go; but when the framing breaks in
 #: the middle, aiohttp (3.14) keeps that to itself until the next request, and a peer in a container can vanish without a packet.
@@ -30,9 +33,9 @@ async def pieces(content: AsyncIterator[bytes], silence_seconds: float = SILENCE
         yield piece
 
 
-async def whole(request: web.BaseRequest, limit: int) -> bytes:
+async def whole(request: web.BaseRequest, named: ByName, limit: int) -> bytes:
     """Raises `Refusal`: `request_too_large` as soon as it is known, `bad_request`."""
-    if (request.content_length or 0) > limit:
+    if int(first(named, b"content-length") or 0) > limit:
         raise _too_large(limit)
     if request.content.is_eof():  # all of it has come by now
         body = request.content.read_nowait()

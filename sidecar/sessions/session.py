@@ -117,13 +117,14 @@ def _said(fields: ByName, user_id: str | None) -> str | None:
 
 
 def _from_user_id(user_id: str) -> str | None:
-    try:
-        decoded = json.loads(user_id)
-    except (ValueError, RecursionError):
-        match = _OLD_USER_ID.search(user_id)
-        session: object = match[1] if match else None
+    if user_id.lstrip().startswith("{"):
+        try:
+            session: object = json.loads(user_id).get("session_id")
+        except (ValueError, RecursionError):
+            return None
     else:
-        session = decoded.get("session_id") if isinstance(decoded, dict) else None
+        match = _OLD_USER_ID.search(user_id)
+        session = match[1] if match else None
     if not isinstance(session, str) or not session or not is_label(session):
         return None
     return session
