@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.budgets.budget import Budget, Limit, Per, Unit, account
 from sidecar.ledger import schema, store, writer
 from sidecar.ledger.entry import Ending, Kind
 from sidecar.ledger.schema import LedgerTooNew
@@ -22,7 +23,7 @@ from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading, Usage
 
 sys.path.insert(0, str(Path(__file__).parent))
-from exchanges import closing, opening, reading
+from exchanges import NOON, closing, opening, reading
 
 PATIENCE_SECONDS = 10
 
@@ -156,6 +157,33 @@ def test_opening_and_closing_are_each_on_disk_within_100_ms_also_while_prices_ar
                 begun = time.monotonic()
                 until(lambda: connection.execute(f"SELECT count({column}) FROM requests").fetchone()[0] == number)  # noqa: B023
                 assert time.monotonic() - begun < 0.1
+
+
+def test_whoever_asks_or_stops_does_not_wait_for_what_is_gathered(path, ledger, monkeypatch):
+    monkeypatch.setattr(writer, "GATHER_SECONDS", 3600)
+    ledger.start()
+    everything = account(Budget(Per.SESSION, Limit(1, Unit.TOKENS)), NOON, "s1")
+    ledger.open(opening())
+    ledger.close(closing())
+    assert ledger.balance(everything).result(PATIENCE_SECONDS).tokens == 5317
+    ledger.open(opening(2))
+    ledger.stop()
+    assert len(rows(path)) == 2
+
+
+def test_a_request_that_is_over_while_rows_are_gathered_is_written_once(path, ledger, monkeypatch):
+    monkeypatch.setattr(writer, "GATHER_SECONDS", 3600)
+    ledger.start()
+    until(lambda: os.path.exists(path) and rows(path, "SELECT name FROM sqlite_master WHERE name = 'requests'"))
+    with at_end_close(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE writes (event TEXT)")
+        for event in ("INSERT", "UPDATE"):
+            connection.execute(f"CREATE TRIGGER told_{event} AFTER {event} ON requests BEGIN INSERT INTO writes VALUES ('{event}'); END")
+    until(lambda: ledger._prices_settled)
+    ledger.open(opening())
+    ledger.close(closing())
+    ledger.stop()
+    assert rows(path, "SELECT event FROM writes") == [{"event": "INSERT"}]
 
 
 def test_unknown_is_null(path, ledger):

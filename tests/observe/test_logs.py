@@ -51,6 +51,17 @@ def test_an_event_is_one_json_line_with_time_level_event_first(begun):
     assert line["time"].endswith("Z")
 
 
+def test_an_exchange_is_told_as_far_as_it_is_known(begun):
+    logs.log_exchange({"id": "1", "status": 200, "model_served": None, "path": f"/{SECRET}"}, None)
+    logs.log_exchange({"id": "2"}, "too large")
+    logs.configure("warning", begun, frozenset, False)
+    logs.log_exchange({"id": "3"}, None)
+    one, two = lines(begun)
+    assert list(one.items())[1:] == [("level", "info"), ("event", "exchange.done"), ("id", "1"), ("status", 200), ("path", "/•••")]
+    assert list(two.items())[2:] == [("event", "exchange.done"), ("id", "2"), ("metering", "too large")]
+    logs.log_exchange({"id": "4"}, None)
+
+
 def test_events_below_the_level_are_not_written_and_the_level_can_be_changed(begun):
     log.debug("one")
     logs.configure("debug", begun, frozenset, False)

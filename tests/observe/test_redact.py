@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.observe.redact import MARK, SHORTEST_SECRET, TEXT_LIMIT, Redactor, is_secret_name, printable
+from sidecar.observe.redact import HARMLESS_LIMIT, MARK, SHORTEST_SECRET, TEXT_LIMIT, Redactor, is_secret_name, printable
 
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 SECRETS = st.text(PRINTABLE, min_size=SHORTEST_SECRET, max_size=80)
@@ -79,6 +79,34 @@ def test_an_escape_sequence_in_the_middle_does_not_hide_a_secret(secret, at):
 
 def test_a_secret_of_digits_is_not_written_as_a_number():
     assert Redactor({"12345678"}).event({"event": "x", "count": 12345678, "other": 7}) == {"event": "x", "count": MARK, "other": 7}
+
+
+def test_a_secret_of_digits_is_found_in_a_line_too():
+    redactor = Redactor({"12345678"})
+    for count in (7, 12345678, 9.12345678, "12345678"):
+        assert "12345678" not in redactor.line({"event": "x", "count": count}).decode()
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.integers() | st.text(), max_size=4), max_size=6),
+    st.lists(SECRETS, max_size=2),
+    st.data(),
+)
+def test_a_line_says_what_the_event_says_whatever_was_written_before(events, secrets, data):
+    redactor = Redactor(secrets)
+    for event in events * 2:
+        quoted = event | {"field": data.draw(st.sampled_from([*secrets, "harmless", "'", "%41", "basic dXNlcjprZXlrZXlrZXk="]))}
+        line = redactor.line(quoted)
+        assert json.loads(line) == redactor.event(quoted)
+        assert len(line.splitlines()) == 1
+
+
+def test_what_is_remembered_as_harmless_is_bounded():
+    redactor = Redactor({"s3cret-s3cret"})
+    for number in range(HARMLESS_LIMIT):
+        redactor.line({"event": "x", "id": f"id-{number}"})
+    assert len(redactor._harmless) <= HARMLESS_LIMIT
+    assert "s3cret-s3cret" not in redactor.line({"event": "x", "id": "s3cret-s3cret"}).decode()
 
 
 def test_a_text_is_cut_after_the_search_so_that_no_half_of_a_secret_is_left():

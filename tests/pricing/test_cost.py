@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import Tier, TieredPrices
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.metering.reading import Usage
 from sidecar.pricing.bill import Billed, Cost
@@ -252,3 +256,41 @@ def test_what_has_no_price_is_unknown_and_says_why(usage, model, provider, why):
 def test_half_a_nano_dollar_is_rounded_once_to_the_even_side(tokens, expected):
     # 0.0375 dollars a million: 37.5 nano-dollars a token.
     assert nanousd(Usage(input=tokens, output=0), "command-r7b", Terms("cohere")) == expected
+
+
+SECONDS = st.integers(0, 2 * 365 * 86_400).map(lambda seconds: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+TOKENS = st.none() | st.integers(0, 50) | st.integers(0, 1_000_000)
+USAGES = st.tuples(*[TOKENS.map(lambda tokens: tokens or 0)] * 2, *[TOKENS] * 3).map(lambda counts: Usage(*counts))
+#: Every model of every vendor that sells nothing but its own, with the prices that the table gives it.
+ENTRIES = [
+    (provider.id, model)
+    for provider in get_snapshot().providers
+    if provider.id in ("google", "openai", "deepseek", "cohere", "mistral")
+    for model in provider.models
+]
+
+
+@given(st.sampled_from(ENTRIES), USAGES, SECONDS)
+def test_every_model_costs_what_the_table_says_for_that_moment_and_length(entry, usage, at):
+    provider, model = entry
+    price = model.get_prices(at)
+    if price.input_mtok is None or price.output_mtok is None:
+        return
+    length = sum(tokens or 0 for tokens in (usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h))
+
+    def rate(*names: str) -> Decimal:
+        found = next(value for name in names if (value := getattr(price, name)) is not None)
+        if isinstance(found, TieredPrices):
+            return max(
+                (tier for tier in found.tiers if tier.start < length), key=lambda tier: tier.start, default=Tier(0, found.base)
+            ).price
+        return found
+
+    exact = (
+        (usage.input or 0) * rate("input_mtok")
+        + (usage.output or 0) * rate("output_mtok")
+        + (usage.cache_read or 0) * rate("cache_read_mtok", "input_mtok")
+        + (usage.cache_write_5m or 0) * rate("cache_write_5m_mtok", "cache_write_mtok", "input_mtok")
+        + (usage.cache_write_1h or 0) * rate("cache_write_1h_mtok", "cache_write_mtok", "input_mtok")
+    )
+    assert cost(billed(usage, model.id, at), Terms(provider)) == Cost(round(exact * 1000), f"{NAME} {provider}/{model.id}")
