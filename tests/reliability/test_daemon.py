@@ -85,6 +85,7 @@ async def test_a_restart_hands_over_while_streams_run(tmp_path):
             assert old.poll() is None
             # One agent leaves, the other sees its stream through.
             one.writer.transport.abort()
+            await until(lambda: "client_cancelled" in [row["outcome"] for row in it.rows()])
             slow.go.set()
             assert await two.reader.readexactly(len(END) + 5) == END + b"0\r\n\r\n"
         await until(lambda: old.poll() is not None)
