@@ -50,7 +50,7 @@ class Meter:
         reader, skip = _READERS[path] if self._message_due else (ErrorsOnly, ())
         self._reader = reader()
         self._scanner = Scanner(skip)
-        self._take: Callable[[bytes], None] = self._tell_apart
+        self._take: Callable[[Meter, bytes], None] = Meter._tell_apart
         self._body = bytearray()
         self._broken = self._off = False
         self._gave_up: str | None = None
@@ -60,10 +60,10 @@ class Meter:
             return
         try:
             if self._decoder is None:
-                self._take(chunk)
+                self._take(self, chunk)
             else:
                 for piece in self._decoder.feed(chunk):
-                    self._take(piece)
+                    self._take(self, piece)
         except CodingError as error:
             self._broken = True
             self._stop(f"broken content coding: {error}")
@@ -96,13 +96,13 @@ class Meter:
         head = (bytes(self._body) + piece).removeprefix(_BOM).lstrip(_SPACE)
         self._body.clear()
         if head.startswith(_STREAM):
-            self._take = self._scan
+            self._take = Meter._scan
         elif any(start.startswith(head) for start in _BEGINNINGS):
             self._body += head
             return
         else:
-            self._take = self._collect
-        self._take(head)
+            self._take = Meter._collect
+        self._take(self, head)
 
     def _scan(self, piece: bytes) -> None:
         for event in self._scanner.feed(piece):
@@ -117,7 +117,7 @@ class Meter:
             self._stop(f"a body of more than {limit} bytes" if self._message_due else None)
 
     def _read(self) -> Reading:
-        if self._take == self._scan:
+        if self._take is Meter._scan:
             for event in self._scanner.close():
                 self._reader.event(event)
             return self._reader.reading()
@@ -126,6 +126,6 @@ class Meter:
         try:
             self._reader.body(decode(bytes(self._body)))
         except NotJSON as fault:
-            garbage = self._message_due and not fault.cut_short and self._take == self._collect
+            garbage = self._message_due and not fault.cut_short and self._take is Meter._collect
             return Reading(failed=garbage, error_type="not_json" if garbage else None)
         return self._reader.reading()

@@ -243,6 +243,9 @@ class Reply:
             self.is_reusable = False
         if self._is_held:
             self._go_on()
+        # The parser holds our methods, and the sink perhaps us: circles that only the garbage collector would find.
+        del self._parser
+        self._sink = None
         connection = self._connection
         connection.exchange = None
         if not (self.is_complete and self.is_reusable and self._sent):

@@ -124,6 +124,17 @@ async def test_replies_arrive_as_they_are(tmp_path, framing, status):
         assert got.fields == [*(tuple(each.split(b": ")) for each in fields), framed]
 
 
+async def test_reply_fields_and_reasons_keep_octets_that_are_no_utf8(tmp_path):
+    fields = [b"X-Latin: caf\xe9", b"x-EMPTY: "]
+    async with (
+        raw_gateway(says(reply(b"{}", *fields, status=b"200 caf\xe9"))) as there,
+        running(tmp_path, one_gateway(there.url)) as sidecar,
+    ):
+        got = await ask(sidecar)
+        assert got.reason == b"caf\xe9"
+        assert got.fields == [(b"X-Latin", b"caf\xe9"), (b"x-EMPTY", b""), (b"Content-Length", b"2")]
+
+
 async def test_dates_and_types_the_gateway_sent_are_kept(tmp_path):
     fields = [b"Date: yesterday", b"content-type: text/x-odd; q", b"Server: theirs"]
     async with raw_gateway(says(reply(b"{}", *fields))) as there, running(tmp_path, one_gateway(there.url)) as sidecar:
