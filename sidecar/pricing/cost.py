@@ -79,7 +79,7 @@ class _Tariff(NamedTuple):
     source: str
 
 
-# 100 µs; the moment is a part of it, as some prices hold for hours of the day, so a tariff is good for a second.
+# To find a tariff takes 100 µs.  Some hold for hours of the day, so the moment, in whole seconds, is a part of the key.
 @lru_cache(maxsize=256)
 def _tariff(
     model: str,
