@@ -67,10 +67,7 @@ def is_subscription(fields: ByName) -> bool:
     for value in every(fields, b"authorization"):
         if value.partition(b" ")[2].strip().startswith(b"sk-ant-oat"):
             return True
-    for value in every(fields, b"anthropic-beta"):
-        if b"oauth-2025-04-20" in [piece.strip() for piece in value.split(b",")]:
-            return True
-    return False
+    return any(b"oauth-2025-04-20" in [piece.strip() for piece in value.split(b",")] for value in every(fields, b"anthropic-beta"))
 
 
 def _gateway(settings: Settings, caller: Caller) -> Gateway:

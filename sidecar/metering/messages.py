@@ -14,22 +14,13 @@ from typing import TYPE_CHECKING
 from sidecar.metering.errors import failure
 from sidecar.metering.reading import Reading, Usage, UsageSource
 from sidecar.metering.values import NotJSON, count, decode, dollars, member, text
+from sidecar.wire.sse import run_of
 
 if TYPE_CHECKING:
     from sidecar.wire.sse import Event
 
-#: Where events begin that say nothing about usage, in the spellings seen.  Deltas first: they are nearly all there is.
-SKIP = tuple(
-    prefix
-    for name in (b"content_block_delta", b"ping", b"content_block_stop")
-    for prefix in (
-        b"event: %b\n" % name,
-        b'data: {"type":"%b"' % name,
-        b'data: {"type": "%b"' % name,
-        b"event:%b\n" % name,
-        b'data:{"type":"%b"' % name,
-    )
-)
+#: Events that say nothing about usage.
+SKIP = run_of(b"content_block_delta", b"ping", b"content_block_stop")
 
 _INPUT_SIDE = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")

@@ -15,10 +15,11 @@ from sidecar.metering.errors import ErrorsOnly
 from sidecar.metering.reading import Reading
 from sidecar.metering.values import NotJSON, decode
 from sidecar.wire.coding import CodingError, Decoder, DecodingStopped, codings
-from sidecar.wire.sse import Scanner
+from sidecar.wire.sse import NOTHING, Scanner
 from sidecar.wire.target import Kind
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
 BODY_LIMIT = 32 * 1024 * 1024
@@ -31,10 +32,10 @@ _SPACE = b" \t\r\n"
 _STREAM = (b":", b"event:", b"data:", b"id:", b"retry:")
 _BEGINNINGS = (*_STREAM, _BOM)
 
-#: Who reads what is inference, by the client's path, with the beginnings of events that each has no use for.
-_READERS: dict[str, tuple[type[messages.Messages | Chat | responses.Responses], tuple[bytes, ...]]] = {
+#: Who reads what is inference, by the client's path, with the events that each has no use for.
+_READERS: dict[str, tuple[type[messages.Messages | Chat | responses.Responses], re.Pattern[bytes]]] = {
     "/v1/messages": (messages.Messages, messages.SKIP),
-    "/v1/chat/completions": (Chat, ()),
+    "/v1/chat/completions": (Chat, NOTHING),
     "/v1/responses": (responses.Responses, responses.SKIP),
     "/responses": (responses.Responses, responses.SKIP),
 }
@@ -47,7 +48,7 @@ class Meter:
         names = codings(content_encoding)
         self._decoder = Decoder(names) if names else None
         self._message_due = kind is Kind.INFERENCE
-        reader, skip = _READERS[path] if self._message_due else (ErrorsOnly, ())
+        reader, skip = _READERS[path] if self._message_due else (ErrorsOnly, NOTHING)
         self._reader = reader()
         self._scanner = Scanner(skip)
         self._take: Callable[[Meter, bytes], None] = Meter._tell_apart

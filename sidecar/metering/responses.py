@@ -11,21 +11,18 @@ from sidecar.metering.errors import failure
 from sidecar.metering.openai import Tally
 from sidecar.metering.reading import Reading, UsageSource
 from sidecar.metering.values import NotJSON, decode, member, text
+from sidecar.wire.sse import run_of
 
 if TYPE_CHECKING:
     from sidecar.wire.sse import Event
 
-#: Where events begin that say nothing about usage: the deltas, which are nearly all there is.
-SKIP = tuple(
-    prefix
-    for name in (
-        b"response.output_text.delta",
-        b"response.function_call_arguments.delta",
-        b"response.custom_tool_call_input.delta",
-        b"response.reasoning_text.delta",
-        b"response.reasoning_summary_text.delta",
-    )
-    for prefix in (b"event: %b\n" % name, b'data: {"type":"%b"' % name, b'data: {"type": "%b"' % name)
+#: Events that say nothing about usage: the deltas, which are nearly all there is.
+SKIP = run_of(
+    b"response.output_text.delta",
+    b"response.function_call_arguments.delta",
+    b"response.custom_tool_call_input.delta",
+    b"response.reasoning_text.delta",
+    b"response.reasoning_summary_text.delta",
 )
 
 _COMPLETE = ("response.completed", "response.incomplete")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.wire.sse import Event, Scanner
+from sidecar.wire.sse import Event, Scanner, run_of
 
 LINES = st.sampled_from(
     [
@@ -88,7 +89,36 @@ def test_any_slices_of_any_stream_give_what_a_browser_would(stream, cuts):
 
 def test_events_that_are_to_be_skipped_are_not_given_whatever_they_hold():
     stream = b'event: delta\ndata: {"a":"event: stop"}\n\nevent: stop\ndata: 1\n\nevent: delta\ndata: 2\n\n'
-    assert scan(stream, skip=(b"event: delta\n",)) == [(b"stop", b"1")]
+    assert scan(stream, skip=run_of(b"delta")) == [(b"stop", b"1")]
+
+
+SKIPPED_OR_NOT = st.sampled_from(
+    [
+        b"event: delta\ndata: 1\n\n",
+        b"event:delta\n\n",
+        b'data: {"type":"delta","x":"event: stop"}\n\n',
+        b'data:{"type": "delta"}\nid: 7\n\n',
+        b"event: delta2\ndata: 2\n\n",
+        b"data: 3\nevent: delta\n\n",
+        b'data: {"x":1,"type":"delta"}\n\n',
+        b"event: stop\r\ndata: 4\r\n\r\n",
+        b": comment\n\n",
+        b"\n",
+    ]
+)
+
+
+@given(st.lists(SKIPPED_OR_NOT, max_size=12).map(b"".join), st.lists(st.integers(0, 400), max_size=8))
+def test_what_is_skipped_does_not_depend_on_the_slices(stream, cuts):
+    at = sorted({min(cut, len(stream)) for cut in cuts})
+    pieces = [stream[start:end] for start, end in zip([0, *at], [*at, len(stream)], strict=True)]
+    given = scan(*pieces, skip=run_of(b"delta"))
+    assert given == scan(stream, skip=run_of(b"delta"))
+    assert list(filter(is_wanted, given)) == list(filter(is_wanted, browser(stream)))
+
+
+def is_wanted(event: Event) -> bool:
+    return event.name != b"delta" and not re.match(rb'\{"type": ?"delta"', event.data)
 
 
 @pytest.mark.parametrize("piece", [1, 3, 10_000])
