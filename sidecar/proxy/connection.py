@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import re
 import time
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 MAX_HEAD = 256 * 1024
 #: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
 ONE_WRITE = 256 * 1024
+
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout *= *(\d{1,9})\b", re.IGNORECASE)
 
 # Gateways in the wild end lines with a bare LF, fold fields, and put a space after a chunk's size; agents reading them directly
 # would accept that, so it is no reason to refuse a reply.  What changes where a message ends stays strict.
@@ -66,11 +70,13 @@ class Sink(Protocol):
 class Connection(asyncio.Protocol):
     """The transport's side.  `exchange` is the request under way; None while the connection idles.
 
-    `on_free` hears when it is fit for another request, `on_lost` when it has closed.
+    `on_free` hears when it is fit for another request, `on_lost` when it has closed.  After `idle_seconds` without a request the
+    gateway will close it, by its own word.
     """
 
     def __init__(self) -> None:
         self.exchange: Reply | None = None
+        self.idle_seconds = math.inf
         self.on_free: Callable[[Connection], None] | None = None
         self.on_lost: Callable[[Connection], None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -325,6 +331,9 @@ class Reply:
             raise _bad_reply("a transfer coding other than chunked")
         # httptools 0.9 reads "3 LF LF abc" as a chunk of "abc": between chunks leniency would eat a body's first byte.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=False)
+        for value in every(self.named, b"keep-alive"):
+            if limit := _KEEP_ALIVE_TIMEOUT.search(value):
+                self._connection.idle_seconds = float(limit[1])
         self.status = status
         self._has_head = True
         self._until_close = not codings and b"content-length" not in self.named

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: nginx closes idle connections after 75 s, Node after 5 s but says so; 60 s is the shortest silent limit met among load balancers.
 IDLE_SECONDS = 30.0
+#: Before the moment that a gateway has named in `Keep-Alive` its connections are not used any more: a request has to get there first.
+MARGIN_SECONDS = 1.0
 #: Claude Code opens one connection for each of its agents, some ten at once; a thousand streams that end together leave no more.
 MOST_IDLE = 64
 #: One is held ready for so long after the last request.  Prompt caches live for five minutes: a turn that comes later is slow anyway.
@@ -45,11 +47,12 @@ class Pool:
 
     def take(self) -> Connection | None:
         """An idle connection; None when there is none."""
-        self._used_at = time.monotonic()
+        now = self._used_at = time.monotonic()
         while self._idle:
-            connection, _ = self._idle.popitem()
-            if connection.is_open:
+            connection, since = self._idle.popitem()
+            if connection.is_open and now - since < connection.idle_seconds - MARGIN_SECONDS:
                 return connection
+            connection.close()
         return None
 
     async def open(self, seconds: float | None) -> Connection:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sidecar.errors import Refusal
     from sidecar.gateways.route import Route
     from sidecar.ledger.ids import Ids
-    from sidecar.ledger.row import Row
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.connection import Reply
     from sidecar.sessions.session import Caller
@@ -169,9 +168,3 @@ class Record:
             reading=reading,
         )
         self._ledger.close(closing)
-
-
-def log_exchange(row: Row, gave_up: str | None) -> None:
-    """The one event of an exchange: its row, as far as anything is known; `metering` says why that ended early."""
-    known = {name: value for name, value in row.items() if value is not None}
-    log.info("exchange.done", **known, **({} if gave_up is None else {"metering": gave_up}))

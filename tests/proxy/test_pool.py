@@ -219,7 +219,7 @@ async def test_one_that_the_gateway_closes_is_replaced_unless_it_closes_them_at_
     async with raw_gateway(script) as there:
         with upstream() as way:
             assert await status(way, gateway(there.url)) == 200
-            await asyncio.sleep(pool.UNWANTED_SECONDS)
+            await asyncio.sleep(2 * pool.UNWANTED_SECONDS)
             closing.pop().fin()
             await until(lambda: there.connections == 2)
             assert await status(way, gateway(there.url)) == 200
@@ -339,3 +339,12 @@ async def test_a_handshake_that_failed_leaves_no_session(authority):
             with upstream() as way, pytest.raises(Refusal, match="certificate"):
                 await status(way, named)
         assert there.requests == []
+
+
+@pytest.mark.parametrize(("says_so", "connections"), [(b"timeout=5, max=100", 1), (b"Timeout = 1", 2), (b"max=100", 1), (b"timeout=x", 1)])
+async def test_a_limit_that_the_gateway_names_is_kept(says_so, connections):
+    """One second of it is left to the request's own way there: of `timeout=1` nothing is."""
+    async with raw_gateway(says(reply(b"ok", b"Keep-Alive: " + says_so))) as there:
+        with upstream() as way:
+            assert [await status(way, gateway(there.url)), await status(way, gateway(there.url))] == [200, 200]
+        assert there.connections == connections
