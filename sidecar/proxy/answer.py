@@ -69,24 +69,22 @@ class Answer(web.StreamResponse):
     def take(self, data: bytes, *, is_last: bool) -> None:
         """Write what there is of the body.  Raises ConnectionResetError when the agent is not there any more."""
         try:
-            self._write(data, is_last=is_last)
+            transport = self._req.transport if self._req is not None else None
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError
+            sent = data
+            if self._is_chunked:
+                sent = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
+                if is_last:
+                    sent += b"0\r\n\r\n"
+            elif self._pending:
+                sent = self._pending if self._is_bodiless else self._pending + data
+            self._pending = b""
+            self._is_over = is_last
+            if sent:
+                transport.write(sent)
         finally:
             self._copy(data)
-
-    def _write(self, data: bytes, *, is_last: bool) -> None:
-        transport = self._req.transport if self._req is not None else None
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError
-        if self._is_chunked:
-            data = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
-            if is_last:
-                data += b"0\r\n\r\n"
-        elif self._pending:
-            data = self._pending if self._is_bodiless else self._pending + data
-        self._pending = b""
-        self._is_over = is_last
-        if data:
-            transport.write(data)
 
     def is_full(self) -> bool:
         return self._req is not None and self._req.protocol.writing_paused
