@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.02
 def serve(args: Namespace) -> int:
     if os.environ.pop(_HANDED_OVER, None) is None:
         return _serve_clean(args.places)
-    from sidecar.server import lifecycle  # noqa: PLC0415 - half a second that the other commands need not spend
+    from sidecar.server import start as server  # noqa: PLC0415 - the other commands need not load it
 
     environ = json.load(sys.stdin.buffer)
     if sys.platform != "win32":
@@ -48,7 +48,7 @@ def serve(args: Namespace) -> int:
             print(f"sidecar: {said['notice']}", file=sys.stderr)
         print(f"{_serving_line(state)}  Ctrl-C stops.", flush=True)
 
-    return lifecycle.serve(args.places, environ, console=True, ready=ready)
+    return server.serve(args.places, environ, console=True, ready=ready)
 
 
 def start(args: Namespace) -> int:

@@ -13,7 +13,7 @@ import sys
 
 from sidecar import places
 from sidecar.errors import SidecarError
-from sidecar.server.lifecycle import serve
+from sidecar.server.start import serve
 
 
 def main() -> int:
