@@ -70,7 +70,7 @@ def _measured(folder: str, quick: bool, peers: list[str] | None, command: str) -
         "starts_ms": dataclasses.asdict(started),
         "distance_ms": dataclasses.asdict(far),
     }
-    return report.page(measured, reached, command), figures
+    return report.page(measured, reached, started, command), figures
 
 
 def _soaked(folder: str, minutes: float, command: str) -> tuple[str, dict[str, object]]:

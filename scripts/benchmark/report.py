@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmark.rounds import Measured, Run
     from benchmark.scenarios import Scenario
     from benchmark.soak import Soak
+    from benchmark.starts import Starts
 
 
 def machine() -> str:
@@ -27,13 +28,15 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
-def page(measured: Measured, goals: Sequence[Goal], command: str) -> str:
+def page(measured: Measured, goals: Sequence[Goal], starts: Starts, command: str) -> str:
     today = dt.datetime.now(dt.UTC).date().isoformat()
     through = list(measured.idle_mib)
     sections = [
         f"`{command}` on {today}: {machine()}. Rounds: {len(measured.rounds)}; medians, with the least and the greatest. The proxies had one core, the load another.",
         *([f"Not installed, so left out: {', '.join(measured.missing)}."] if measured.missing else []),
         _table(["measure", "measured", "must", "goal", "verdict"], map(_goal_row, goals)),
+        "Wall time of whole commands, ms:",
+        _table(["command", "took"], ([name, _spread(values)] for name, values in _commands(starts))),
         "CPU seconds of the whole process tree, per million events or (JSON and large requests) per 1,000 requests, and against nginx:",
         _table(["scenario", *through], ([_name(each), *(_cpu(measured, name, each) for name in through)] for each in SCENARIOS)),
         "Latency added to direct, ms: first byte p50; then per event p50 / p99:",
@@ -50,6 +53,17 @@ def soak_page(soak: Soak, command: str) -> str:
         f"`{command}`: {machine()}. {soak.requests} requests in {last[0]:.1f} minutes, {soak.faults} of them at fault.\n\n"
         f"{first[1]:.1f} MiB after the first time around, {last[1]:.1f} MiB after the last; growth after the first fifth: {soak.growth_mib():+.1f} MiB.\n"
     )
+
+
+def _commands(starts: Starts) -> Iterator[tuple[str, list[float]]]:
+    yield "`true`", starts.true
+    yield "`python -c pass`", starts.python
+    yield "`sidecar run -- true`, the daemon running", starts.run
+    yield "`sidecar run -- true`, the daemon not running", starts.cold_run
+    yield "`sidecar statusline`", starts.statusline
+    yield "`sidecar usage`", starts.usage
+    yield "`sidecar serve` to its first answer", starts.serve
+    yield '`python -c "import aiohttp.web"`', starts.aiohttp
 
 
 def _goal_row(goal: Goal) -> list[str]:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _RUN_TRUE = (SIDECAR, "run", "--", "true")
+_SESSION = b'{"session_id": "0f8fad5b-d9cb-469f-a165-70867728950e", "model": {"id": "claude-sonnet-4-5"}}'
 
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Milliseconds, one of each list per round.  `serve` ends with the first answer."""
+    """Milliseconds, one of each list per round.  `serve` ends with the first answer; `cold_run` has to start the daemon."""
 
     true: list[float]
     python: list[float]
@@ -29,12 +30,14 @@ class Starts:
     aiohttp: list[float]
     serve: list[float]
     cold_run: list[float]
+    statusline: list[float]
+    usage: list[float]
 
 
 def measure(folder: str, rounds: int) -> Starts:
     port = free_port()
     base = f"base_url: http://127.0.0.1:{free_port()}, credential: {{env: BENCH_KEY}}"
-    starts = Starts([], [], [], [], [], [])
+    starts = Starts([], [], [], [], [], [], [], [])
     with home(folder, f"listen: 127.0.0.1:{port}\ngateway: bench\ngateways:\n  bench: {{{base}}}\n", {"BENCH_KEY": KEY}) as environment:
         for _ in range(rounds + 1):
             starts.serve.append(_serve(environment, port))
@@ -44,6 +47,8 @@ def measure(folder: str, rounds: int) -> Starts:
                 starts.true.append(_took(["true"], environment))
                 starts.python.append(_took([sys.executable, "-c", "pass"], environment))
                 starts.run.append(_took(_RUN_TRUE, environment))
+                starts.statusline.append(_took((SIDECAR, "statusline"), environment, _SESSION))
+                starts.usage.append(_took((SIDECAR, "usage"), environment))
             ran([SIDECAR, "stop", "--now"], environment)
     return Starts(**{name: getattr(starts, name)[len(getattr(starts, name)) // (rounds + 1) :] for name in Starts.__slots__})
 
@@ -55,11 +60,10 @@ def ratios(starts: Starts) -> tuple[list[float], list[float]]:
     return run, [serve / library for serve, library in zip(starts.serve, starts.aiohttp, strict=True)]
 
 
-def _took(command: Sequence[str], environment: Mapping[str, str]) -> float:
+def _took(command: Sequence[str], environment: Mapping[str, str], given: bytes = b"") -> float:
     with pinned(PROXY_CORE):
         begun = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - our own commands
-        process.wait()
+        subprocess.run(command, env=environment, input=given, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - our own commands
         return (time.perf_counter() - begun) * 1000
 
 
