@@ -34,7 +34,7 @@ MAY_IMPORT = {
 #: Third parties, and the one or two places that know them.
 ONLY_IN = {
     "aiohttp": ("proxy", "server", "demo"),
-    "httptools": ("proxy/connection.py",),
+    "httptools": ("proxy/reply.py",),
     "keyring": ("credentials/system_keyring.py",),
     "genai_prices": ("pricing/table.py",),
     "sqlite3": ("ledger",),

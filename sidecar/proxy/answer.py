@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
@@ -119,9 +117,3 @@ class Answer(web.StreamResponse):
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-
-
-def own(status: int, fields: Sequence[Field] = (), body: bytes = b"") -> Answer:
-    """An answer of the sidecar's own, with the fields that an origin server owes (RFC 9110 section 6.6.1)."""
-    length = [] if status in _NO_BODY else [(b"Content-Length", b"%d" % len(body))]
-    return Answer(status, HTTPStatus(status).phrase.encode(), [*fields, *length, (b"Date", formatdate(usegmt=True).encode())], body)

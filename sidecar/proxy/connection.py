@@ -1,70 +1,28 @@
 """One HTTP/1.1 connection to a gateway: a request goes out as given, its reply comes back as it arrives.
 
-An `asyncio.Protocol` over httptools (llhttp).  It knows nothing of routes, keys or ledgers.  What it promises:
+An `asyncio.Protocol`, together with `reply.py`.  It knows nothing of routes, keys or ledgers.  What the two promise:
 
 - header fields leave and arrive as the bytes they are, in order, repeated names and spellings kept;
 - body bytes are handed out as they come, all of them, and only then the error if the gateway broke off;
-- a request is never sent twice;
-- body bytes go on within the call that brings them, with no task woken in between; reading stops while the agent is slow.
+- that happens within the call that brings them, with no task woken in between; reading stops while the agent is slow;
+- a request is never sent twice.
 
-`upstream.py` opens, keeps and closes these connections.
+`pool.py` opens, keeps and closes these connections.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import re
-import time
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from sidecar.errors import Refusal
-from sidecar.wire.fields import are_legal, by_name, every
+from sidecar.proxy.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
-    from sidecar.wire.fields import ByName, Field
-
-#: A reply's head may be as large as this; nginx and Node stop far below.
-MAX_HEAD = 256 * 1024
 #: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
 ONE_WRITE = 256 * 1024
-
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout *= *(\d{1,9})\b", re.IGNORECASE)
-
-# Gateways in the wild end lines with a bare LF, fold fields, and put a space after a chunk's size; agents reading them directly
-# would accept that, so it is no reason to refuse a reply.  What changes where a message ends stays strict.
-_LENIENT = {
-    "lenient_headers": True,
-    "lenient_optional_cr_before_lf": True,
-    "lenient_optional_lf_after_cr": False,
-    "lenient_spaces_after_chunk_size": True,
-}
-
-
-class ReplyCut(Exception):
-    """The gateway broke off in the middle of its reply; every byte received has been handed out before."""
-
-
-class IdleTimeout(Exception):
-    """The gateway sent nothing for as long as `timeouts.idle` allows."""
-
-
-class Sink(Protocol):
-    """Where a reply's body goes.  `take` never waits; once it has made the sink full, no more comes until `drained` returns.
-
-    Both raise ConnectionError when nobody is there any more.
-    """
-
-    def take(self, data: bytes, *, is_last: bool) -> None: ...
-
-    def is_full(self) -> bool: ...
-
-    async def drained(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -181,250 +139,6 @@ class Connection(asyncio.Protocol):
                 self.exchange.request_sent()
 
 
-class Reply:
-    """A gateway's answer, `named` its fields by name.  `head()` first, then `pour()`; `close()` when done, finished or not."""
-
-    def __init__(self, connection: Connection, *, is_head: bool) -> None:
-        self.status = 0
-        self.reason = b""
-        self.fields: list[Field] = []
-        self.named: ByName = {}
-        self.upload: asyncio.Task[None] | None = None
-        self.is_complete = False
-        self.is_reusable = False
-        self._connection = connection
-        self._is_head = is_head
-        self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**_LENIENT)
-        self._head_bytes = 0
-        self._has_head = False
-        self._until_close = False
-        self._sent = False
-        self._first_byte_seconds: float | None = None
-        self._first_byte_timer: asyncio.TimerHandle | None = None
-        self._error: Exception | None = None
-        self._received: list[bytes] = []
-        self._sink: Sink | None = None
-        self._sink_error: ConnectionError | None = None
-        self._is_poured = False
-        self._is_held = False
-        self._heard_at = 0.0
-        self._waiter: asyncio.Future[None] | None = None
-
-    # What the exchange calls.
-
-    async def head(self, first_byte_seconds: float | None) -> None:
-        """Wait for status and fields.  Raises `Refusal`: `timeout_first_byte`, `upstream_closed` or `bad_reply`."""
-        self._first_byte_seconds = first_byte_seconds
-        if self._sent:
-            self._start_first_byte_timer()
-        while not self._has_head:
-            if self._error is not None:
-                raise self._error
-            await self._wait()
-        self._stop_first_byte_timer()
-
-    async def pour(self, sink: Sink, idle_seconds: float | None = None) -> None:
-        """Give `sink` the whole body, each byte as it comes.  Raises `ReplyCut`, `IdleTimeout`, and what the sink raises."""
-        self._sink = sink
-        if not self._received and not self.is_complete:
-            sink.take(b"", is_last=False)  # what stands before the body need not wait for it
-        self._flow()
-        while not self._is_poured:
-            if self._sink_error is not None:
-                raise self._sink_error
-            if self._error is not None:
-                raise ReplyCut from self._error
-            if self._is_held:
-                await sink.drained()
-                self._go_on()
-            else:
-                await self._wait_for_more(idle_seconds)
-
-    def close(self) -> None:
-        """Let go.  The connection stays fit for another request only if both messages came to their end."""
-        self._stop_first_byte_timer()
-        if self.upload is not None and not self.upload.done():
-            self.upload.cancel()
-            self.is_reusable = False
-        if self._is_held:
-            self._go_on()
-        # The parser holds our methods, and the sink perhaps us: circles that only the garbage collector would find.
-        del self._parser
-        self._sink = None
-        connection = self._connection
-        connection.exchange = None
-        if not (self.is_complete and self.is_reusable and self._sent):
-            connection.close()
-        elif connection.is_open and connection.on_free is not None:
-            connection.on_free(connection)
-
-    # What the connection calls.
-
-    def request_sent(self) -> None:
-        """The last byte of the request has gone: from here on the gateway's silence counts."""
-        self._sent = True
-        self._start_first_byte_timer()
-
-    def upload_failed(self, error: Exception) -> None:
-        """The agent's side broke off: the gateway is let go, and not blamed."""
-        self._fail(error if self._error is None else self._error)
-
-    def feed(self, data: bytes) -> None:
-        if self.is_complete or self._error is not None:
-            self.is_reusable = False  # bytes behind the end of the message
-            return
-        self._heard_at = time.monotonic()
-        if not self._has_head:
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
-            if not self.is_complete:
-                self._fail(error.__context__ if isinstance(error.__context__, Refusal) else _bad_reply(str(error)))
-        else:
-            if not self._has_head and self._head_bytes > MAX_HEAD:
-                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
-        self.is_reusable = self.is_reusable and self._error is None
-        self._flow_or_wake()
-
-    def ended(self, exc: Exception | None) -> None:
-        """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
-        if self._has_head and self._until_close and exc is None and self._error is None:
-            self.is_complete = True
-        elif not self.is_complete and self._error is None:
-            if self._head_bytes:
-                self._error = _bad_reply("it closed the connection in the middle of its reply")
-            else:
-                self._error = Refusal("upstream_closed", "the gateway closed the connection before it answered")
-        self.is_reusable = False
-        self._flow_or_wake()
-
-    # What the parser calls.
-
-    def on_message_begin(self) -> None:
-        if self.is_complete:
-            self.is_reusable = False  # bytes behind the end of the message
-        else:
-            self.reason = b""
-            self.fields = []
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._has_head:  # trailers come this way, too, and are not relayed
-            self.fields.append((name, value.rstrip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status == 101:  # an upgrade that nobody asked for
-            raise _bad_reply("it switched protocols (101)")
-        if status < 200:  # 1xx: an interim reply, the real one follows
-            return
-        # What a field's value must not hold, a reason phrase must not hold either (RFC 9112 section 4).
-        if not are_legal((*self.fields, (b"reason", self.reason))):
-            raise _bad_reply("a header field or a reason phrase that HTTP does not allow")
-        self.named = by_name(self.fields)
-        codings = [value.strip().lower() for value in every(self.named, b"transfer-encoding")]
-        if codings not in ([], [b"chunked"]):
-            raise _bad_reply("a transfer coding other than chunked")
-        # httptools 0.9 reads "3 LF LF abc" as a chunk of "abc": between chunks leniency would eat a body's first byte.
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=False)
-        for value in every(self.named, b"keep-alive"):
-            if limit := _KEEP_ALIVE_TIMEOUT.search(value):
-                self._connection.idle_seconds = float(limit[1])
-        self.status = status
-        self._has_head = True
-        self._until_close = not codings and b"content-length" not in self.named
-        if self._is_head:
-            # The parser cannot know that no body follows: the message ends here, and the connection with it.
-            self.is_complete = True
-
-    def on_body(self, data: bytes) -> None:
-        if not self.is_complete:
-            self._received.append(data)
-
-    def on_message_complete(self) -> None:
-        if self._has_head and not self.is_complete:
-            self.is_complete = True
-            self.is_reusable = self._parser.should_keep_alive()
-
-    def _fail(self, error: Exception) -> None:
-        self._error = error
-        self._connection.close()
-        self._wake()
-
-    def _flow_or_wake(self) -> None:
-        """New bytes, or the end: on to the sink, and up with the task only if there is something for it to do."""
-        if self._sink is None or self._flow() or self._error is not None:
-            self._wake()
-
-    def _flow(self) -> bool:
-        """Hand on what has come.  True: the sink is done with, full, or gone."""
-        sink = self._sink
-        if sink is None or self._is_poured or not (self._received or self.is_complete):
-            return False
-        data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
-        self._received.clear()
-        try:
-            sink.take(data, is_last=self.is_complete)
-        except ConnectionError as error:
-            self._sink_error = error
-            return True
-        self._is_poured = self.is_complete
-        if sink.is_full() and not self._is_poured:
-            self._is_held = True
-            self._connection.hold()
-        return self._is_poured or self._is_held
-
-    def _go_on(self) -> None:
-        self._is_held = False
-        self._connection.go_on()
-
-    async def _wait_for_more(self, idle_seconds: float | None) -> None:
-        if idle_seconds is None:
-            await self._wait()
-            return
-        self._heard_at = time.monotonic()
-        while (left := self._heard_at + idle_seconds - time.monotonic()) > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._wait()
-                    return
-        raise IdleTimeout
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _start_first_byte_timer(self) -> None:
-        seconds = self._first_byte_seconds
-        if seconds is not None and not self._has_head and self._first_byte_timer is None:
-            late = Refusal(
-                "timeout_first_byte",
-                f"the gateway did not begin to answer within {seconds:g} s",
-                "timeouts.first_byte in the configuration sets this limit",
-            )
-            self._first_byte_timer = asyncio.get_running_loop().call_later(seconds, self._fail, late)
-
-    def _stop_first_byte_timer(self) -> None:
-        if self._first_byte_timer is not None:
-            self._first_byte_timer.cancel()
-            self._first_byte_timer = None
-
-
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(body), ONE_WRITE):
         yield body[start : start + ONE_WRITE]
-
-
-def _bad_reply(what: str) -> Refusal:
-    return Refusal("bad_reply", f"the gateway's reply is not usable: {what}")

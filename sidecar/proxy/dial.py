@@ -20,7 +20,8 @@ from urllib.parse import unquote, urlsplit
 import aiohappyeyeballs
 
 from sidecar.errors import Refusal
-from sidecar.proxy.connection import MAX_HEAD, Connection
+from sidecar.proxy.connection import Connection
+from sidecar.proxy.reply import MAX_HEAD
 from sidecar.proxy.trust import trusted
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sidecar.gateways.route import Route
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
-    from sidecar.proxy.connection import Reply
+    from sidecar.proxy.reply import Reply
     from sidecar.sessions.session import Caller
     from sidecar.wire.target import Target
 

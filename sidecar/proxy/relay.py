@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from sidecar.ledger.entry import Ending
 from sidecar.proxy.answer import Answer
-from sidecar.proxy.connection import IdleTimeout, ReplyCut
+from sidecar.proxy.reply import IdleTimeout, ReplyCut
 from sidecar.wire.fields import ONLY_OF_THE_GATEWAY, end_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidecar.proxy.connection import Reply
+    from sidecar.proxy.reply import Reply
 
 
 def reply_to_agent(reply: Reply, copy: Callable[[bytes], None]) -> Answer:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from sidecar.config.settings import Timeouts
     from sidecar.gateways.gateway import Gateway
-    from sidecar.proxy.connection import Reply
     from sidecar.proxy.dial import Endpoint
+    from sidecar.proxy.reply import Reply
     from sidecar.proxy.trust import Trust
     from sidecar.wire.fields import Field
 

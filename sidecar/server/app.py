@@ -9,9 +9,8 @@ import structlog
 from aiohttp import HttpVersion11, web
 
 from sidecar.errors import Refusal
-from sidecar.proxy.answer import own
 from sidecar.proxy.exchange import exchange
-from sidecar.proxy.replies import refused
+from sidecar.server.answers import no_content, refused
 from sidecar.server.guard import admit, check_form, check_way_in
 from sidecar.server.own import PREFIX
 from sidecar.wire.fields import by_name, every, text
@@ -84,7 +83,7 @@ class App:
         path = request.raw_path.partition("?")[0]
         if request.method == "HEAD" and path in WARM_UPS:
             parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
-            return own(204)
+            return no_content()
         if path.startswith(PREFIX):
             return await self._own.answer(request, settings)
         bearer = admit(named, self._pass_key, _AGENT)

@@ -13,9 +13,8 @@ from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
 from sidecar.ledger.newest import newest_request
 from sidecar.ledger.reports import report
-from sidecar.proxy.answer import own
 from sidecar.proxy.budgets import counts, standing
-from sidecar.proxy.replies import answer
+from sidecar.server.answers import answer, no_content
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
 from sidecar.wire.fields import by_name
@@ -128,14 +127,14 @@ class Own:
             self.parts.vault.forget()
             self.parts.upstream.look_again()
             self.publisher.keys_unknown()
-        return own(204)
+        return no_content()
 
     async def _forget(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)
         gateway = (await _json_object(request)).get("gateway")
         self.parts.vault.forget(gateway if isinstance(gateway, str) else None)
         self.publisher.keys_unknown()
-        return own(204)
+        return no_content()
 
     async def _stop(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
         self._for_the_owner(request)

@@ -13,7 +13,7 @@ from fakes.sink import Sink
 from sidecar.config.settings import Timeouts
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, Secret
-from sidecar.proxy.connection import IdleTimeout, ReplyCut
+from sidecar.proxy.reply import IdleTimeout, ReplyCut
 from sidecar.proxy.upstream import Upstream
 
 FIELDS = [(b"X-One", b"1"), (b"x-ONE", b"caf\xe9"), (b"Accept", b"*/*")]

@@ -11,8 +11,8 @@ from fakes.running import ask, one_gateway, running
 
 from sidecar.metering.meter import Meter
 from sidecar.proxy.answer import Answer
-from sidecar.proxy.connection import Reply
 from sidecar.proxy.record import Record
+from sidecar.proxy.reply import Reply
 
 OF_AN_EXCHANGE = (web.BaseRequest, Record, Reply, Meter, Answer)
 

@@ -1,11 +1,13 @@
-"""The sidecar's own answers, in Anthropic's envelope: what agents show to a person instead of "something went wrong"."""
+"""The sidecar's own answers.  Errors are in Anthropic's envelope: what agents show to a person instead of "something went wrong"."""
 
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sidecar.proxy.answer import Answer, own
+from sidecar.proxy.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,4 +31,14 @@ def refused(refusal: Refusal) -> Answer:
 
 def answer(value: object, *, status: int = 200, fields: Sequence[Field] = ()) -> Answer:
     body = json.dumps(value, ensure_ascii=False).encode()
-    return own(status, [*fields, (b"Content-Type", b"application/json; charset=utf-8")], body)
+    length = b"%d" % len(body)
+    return _dated(status, [*fields, (b"Content-Type", b"application/json; charset=utf-8"), (b"Content-Length", length)], body)
+
+
+def no_content() -> Answer:
+    return _dated(204, [], b"")
+
+
+def _dated(status: int, fields: list[Field], body: bytes) -> Answer:
+    """An origin server owes a date (RFC 9110 section 6.6.1)."""
+    return Answer(status, HTTPStatus(status).phrase.encode(), [*fields, (b"Date", formatdate(usegmt=True).encode())], body)
