@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: A reply's head may be as large as this; nginx and Node stop far below.
 MAX_HEAD = 256 * 1024
 
+#: Bytes of a body that may wait for their sink before the gateway has to; a system reads several megabytes in one go.
+HIGH_WATER = 64 * 1024
+
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout *= *(\d{1,9})\b", re.IGNORECASE)
 
 # Gateways in the wild end lines with a bare LF, fold fields, and put a space after a chunk's size; agents reading them directly
@@ -105,6 +108,8 @@ class Reply:
         self._sink = sink
         if not self._received and not self.is_complete:
             sink.take(b"", is_last=False)  # what stands before the body need not wait for it
+        if self._is_held:
+            self._go_on()
         self._flow()
         while not self._is_poured:
             if self._sink_error is not None:
@@ -233,7 +238,11 @@ class Reply:
 
     def _flow_or_wake(self) -> None:
         """New bytes, or the end: on to the sink, and up with the task only if there is something for it to do."""
-        if self._sink is None or self._flow() or self._error is not None:
+        if self._sink is None:
+            if not self._is_held and sum(map(len, self._received)) > HIGH_WATER:
+                self._hold()
+            self._wake()
+        elif self._flow() or self._error is not None:
             self._wake()
 
     def _flow(self) -> bool:
@@ -250,9 +259,12 @@ class Reply:
             return True
         self._is_poured = self.is_complete
         if sink.is_full() and not self._is_poured:
-            self._is_held = True
-            self._connection.hold()
+            self._hold()
         return self._is_poured or self._is_held
+
+    def _hold(self) -> None:
+        self._is_held = True
+        self._connection.hold()
 
     def _go_on(self) -> None:
         self._is_held = False
