@@ -39,7 +39,6 @@ ONLY_IN = {
     "genai_prices": ("pricing/table.py",),
     "sqlite3": ("ledger",),
     "yaml": ("config", "gateways/presets.py", "cli/config.py"),
-    "pydantic": ("config", "gateways/presets.py"),
     "rich": ("cli/tables.py", "cli/screen.py", "demo", "observe/logs.py"),
     "structlog": ("observe", "proxy", "server", "ledger"),
     "uvloop": ("server/lifecycle.py",),

@@ -79,7 +79,7 @@ def in_force(settings: Settings) -> dict[str, object]:
 def _prices(settings: Settings) -> dict[str, object]:
     discounts = {name: gateway.terms.discount for name, gateway in settings.gateways.items() if gateway.terms.discount}
     return {
-        "models": {own.pattern: {name: float(getattr(own.rates, name)) for name in RatesForm.model_fields} for own in settings.prices},
+        "models": {own.pattern: {name: float(getattr(own.rates, name)) for name in RatesForm._fields} for own in settings.prices},
         "gateways": {name: {"discount": share_text(discount)} for name, discount in discounts.items()},
     }
 

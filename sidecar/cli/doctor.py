@@ -38,7 +38,7 @@ CONNECT_SECONDS = 5.0
 _MARKS = {"ok": "✓", "warning": "!", "failure": "✗"}
 #: In a settings file these would send Claude Code elsewhere, if `run` did not set the host flag.
 _BYPASSES = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
-_LIBRARIES = ("aiohttp", "httptools", "keyring", "msgspec", "pydantic", "uvloop")
+_LIBRARIES = ("aiohttp", "httptools", "keyring", "msgspec", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)

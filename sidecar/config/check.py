@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
-
+from sidecar.config import schema
 from sidecar.config.document import Document, Fault, Path
-from sidecar.config.schema import (
-    HEADER_KINDS,
-    Around,
-    AuthForm,
-    BudgetForm,
-    CredentialForm,
-    FileForm,
-    GatewayForm,
-    GatewayPricesForm,
-    RatesForm,
-    TimeoutsForm,
-)
+from sidecar.config.judges import NOTHING, Around, findings
+from sidecar.config.schema import FileForm, GatewayForm
 from sidecar.gateways.presets import presets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic_core import ErrorDetails
-
-Form = TypeVar("Form", bound=BaseModel)
-
-_KEYS = {
-    name
-    for form in (FileForm, GatewayForm, CredentialForm, AuthForm, BudgetForm, RatesForm, GatewayPricesForm, TimeoutsForm)
-    for name in form.model_fields
-}
+    from sidecar.config.judges import Judge
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """What the file says, each gateway under its name, presets not yet put under."""
 
-    file: FileForm = field(default_factory=FileForm)
-    gateways: Mapping[str, GatewayForm] = field(default_factory=dict)
+    file: FileForm = FileForm()
+    gateways: Mapping[str, GatewayForm] = NOTHING
 
 
 def check(document: Document) -> tuple[Contents, list[Fault]]:
@@ -51,11 +29,19 @@ def check(document: Document) -> tuple[Contents, list[Fault]]:
     if not isinstance(document.values, dict):
         what = "the file must be a mapping, like gateway: vercel"
         return Contents(), [*faults, Fault(document.place(()), (), what)]
-    file = _filled(FileForm, document, (), Around(known=known_gateways(document)), faults)
+
+    def judged(judge: Judge, value: object, at: Path, around: Around) -> Any:
+        try:
+            return judge(value, around)
+        except ValueError as error:
+            for path, what, of_key in findings(error):
+                faults.append(Fault(document.place((*at, *path), of_key=of_key), (*at, *path), what))
+
+    file = judged(schema.file, document.values, (), Around(known=known_gateways(document)))
     entries = document.values.get("gateways")
     gateways = {
-        name: _filled(GatewayForm, document, ("gateways", name), Around(gateway=name), faults)
-        for name in (entries if isinstance(entries, dict) else {})
+        name: judged(schema.gateway, entry, ("gateways", name), Around(gateway=name))
+        for name, entry in (entries.items() if isinstance(entries, dict) else ())
     }
     contents = Contents(file or FileForm(), {name: form for name, form in gateways.items() if form})
     return contents, sorted(faults, key=lambda fault: fault.place)
@@ -66,58 +52,3 @@ def known_gateways(document: Document) -> tuple[str, ...]:
     entries = document.values.get("gateways") if isinstance(document.values, dict) else None
     own = tuple(entries) if isinstance(entries, dict) else ()
     return (*own, *(name for name, preset in presets().items() if preset.base_url and name not in own))
-
-
-def _filled(form: type[Form], document: Document, at: Path, around: Around, faults: list[Fault]) -> Form | None:
-    value = document.values
-    for key in at:
-        value = value[key]  # type: ignore[index]  # the caller has seen the mappings on the way
-    try:
-        return form.model_validate({} if value is None else value, context=around)
-    except ValidationError as error:
-        faults += [_fault(document, at, details) for details in error.errors(include_url=False)]
-        return None
-
-
-def _fault(document: Document, at: Path, details: ErrorDetails) -> Fault:
-    # pydantic puts the tag of a header's kind and, for a faulty key, `[key]` among the steps.
-    steps = tuple(step for step in details["loc"] if step not in HEADER_KINDS)
-    of_key = steps[-1:] == ("[key]",)
-    path = (*at, *(steps[:-1] if of_key else steps))
-    return Fault(document.place(path, of_key=of_key or details["type"] == "extra_forbidden"), path, _sentence(details))
-
-
-_SENTENCES = {
-    "missing": "is missing",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list, like [a, b]",
-    "too_short": "is empty",
-    **dict.fromkeys(("dict_type", "mapping_type", "model_type"), "must be a mapping, like {key: value}"),
-}
-
-
-def _sentence(details: ErrorDetails) -> str:
-    """The finding in the words of someone who writes YAML.  Never the value: it may be a secret in the wrong place."""
-    match details["type"]:
-        case "value_error":
-            return str(details["ctx"]["error"])
-        case "literal_error":
-            return f"must be {details['ctx']['expected']}"
-        case "string_type":
-            return _not_text(details["input"])
-        case "extra_forbidden":
-            key = str(details["loc"][-1])
-            near = difflib.get_close_matches(key, _KEYS - {key}, 1)
-            return "this key is unknown" + (f"; did you mean {near[0]}?" if near else "")
-        case kind:
-            return _SENTENCES.get(kind, details["msg"])
-
-
-def _not_text(value: object) -> str:
-    match value:
-        case bool():
-            return f"YAML reads this as {str(value).lower()}, not as text: put it in quotes"
-        case dict() | tuple():
-            return "must be text"
-        case _:
-            return "YAML reads this as a number or a date, not as text: put it in quotes"

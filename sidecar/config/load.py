@@ -126,7 +126,7 @@ def _settings(contents: Contents, path: str | None, folder: str) -> Settings:
         tags=file.tags,
         prices=merge.model_rates(file.prices),
         budgets=tuple(Budget(Per(form.per), form.limit, form.gateway, form.tag) for form in file.budgets),
-        timeouts=Timeouts(**file.timeouts.model_dump()),
+        timeouts=Timeouts(**file.timeouts._asdict()),
         body_limit=file.limits.body,
         ledger_keep_seconds=file.ledger.keep,
         log_level=file.log.level,

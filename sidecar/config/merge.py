@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def gateways(contents: Contents, folder: str) -> dict[str, Gateway]:
     """Every gateway of the file, then every preset that needs nothing but a key."""
-    untouched = {name: GatewayForm.model_construct(preset=name) for name, preset in presets().items() if preset.base_url}
+    untouched = {name: GatewayForm(preset=name) for name, preset in presets().items() if preset.base_url}
     forms = {**contents.gateways, **{name: form for name, form in untouched.items() if name not in contents.gateways}}
     merged = {name: gateway(name, form, contents.file, folder) for name, form in forms.items()}
     secret_headers = {name for each in merged.values() for name, value in each.headers if isinstance(value, Secret)}

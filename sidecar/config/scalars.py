@@ -1,4 +1,4 @@
-"""What a single value of the configuration may look like.  Pure: text in, value out, `ValueError` with a sentence for a person.
+"""What a single value of the configuration may look like.  Pure: plain value in, value out, `ValueError` with a sentence for a person.
 
 No message holds the value itself where that value might be a secret.
 """
@@ -10,9 +10,13 @@ import math
 import re
 from collections import Counter
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidecar.budgets.budget import Limit, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: What a header template may name; `{…}` around anything but a word is left as it is, so that JSON can be a header's value.
 TEMPLATE_NAMES = ("session", "tags", "project", "repo", "branch", "user", "gateway")
@@ -49,6 +53,33 @@ _KEY_PREFIXES = (
 _SHORTEST_KEY = 8
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _LONG_RUN = re.compile(r"[A-Za-z0-9+/=]{24,}")
+
+
+def text(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            raise ValueError(f"YAML reads this as {str(value).lower()}, not as text: put it in quotes")
+        case dict() | tuple():
+            raise ValueError("must be text")
+        case _:
+            raise ValueError("YAML reads this as a number or a date, not as text: put it in quotes")
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def one_of(*names: str) -> Callable[[object], object]:
+    def judged(value: object) -> object:
+        if value not in names:
+            raise ValueError(f"must be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
+        return value
+
+    return judged
 
 
 def begins_like_a_key(text: str) -> bool:
@@ -150,8 +181,6 @@ def size(text: object) -> int:
 
 def limit(text: object) -> Limit:
     """`$5.00`, `2M tokens`, `500k tokens`."""
-    if isinstance(text, Limit):
-        return text
     if isinstance(text, str) and (dollars := _DOLLARS.fullmatch(text)):
         found = Limit(int(Decimal(dollars[1]) * 10**9), Unit.DOLLARS)
     elif isinstance(text, str) and (tokens := _TOKENS.fullmatch(text)):

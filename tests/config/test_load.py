@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -211,6 +213,8 @@ def test_the_variables_that_are_read_are_named():
         ("budgets: [{per: day, limit: $5, gateway: nope}]", "1:42: budgets.0.gateway: there is no gateway 'nope'"),
         ("budgets: [{per: day, limit: $5, tag: 'a,b'}]", "1:38: budgets.0.tag: a tag holds no comma"),
         ("budgets: [{per: day, limit: $5, gatewey: edgee}]", "1:33: budgets.0.gatewey: this key is unknown; did you mean gateway?"),
+        ("log: {levl: info}", "1:7: log.levl: this key is unknown; did you mean level?"),
+        ("gateways: {vercel: {gateway: edgee}}", "1:21: gateways.vercel.gateway: this key is unknown"),
         ("log: {level: loud}", "1:14: log.level: must be 'debug', 'info', 'warning' or 'error'"),
         ("allow_remote: maybe", "1:15: allow_remote: must be true or false"),
         ("proxy: ftp://x", "1:8: proxy: must be a URL that begins"),
@@ -242,6 +246,7 @@ def test_the_variables_that_are_read_are_named():
         ),
         ("gateways: {vercel: {credential: {}}}", "1:33: gateways.vercel.credential: must name one of"),
         ("gateways: {vercel: {credential: {command: []}}}", "1:43: gateways.vercel.credential.command: is empty"),
+        ("gateways: {vercel: {credential: {command: [1]}}}", "1:44: gateways.vercel.credential.command.0: YAML reads this as a number"),
         ("gateways: {vercel: {credential: {env: a-b}}}", "1:39: gateways.vercel.credential.env: must be the name of an env"),
         ("gateways: {vercel: {credential: {env: A, ttl: 1m}}}", "1:33: gateways.vercel.credential: ttl belongs to command"),
         ("gateways: {vercel: {paths: {v1: /x}}}", "1:29: gateways.vercel.paths.v1: must be a path that begins with /"),
@@ -333,6 +338,15 @@ timeouts: {connect: soon}
 gateway: vercel
 """
     assert [fault.split(":")[1] for fault in faults(text)] == ["1", "2", "3", "5", "7", "8", "9", "10"]
+
+
+def test_the_configuration_is_read_without_a_library_that_costs_100_milliseconds(tmp_path):
+    code = (
+        "import sys; from sidecar.config.load import load; from sidecar.places import Places; "
+        f"load(Places({str(tmp_path)!r}, {str(tmp_path)!r})); print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_file_that_is_not_there_although_it_was_named_is_a_fault(tmp_path):

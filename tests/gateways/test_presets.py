@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from genai_prices.data import providers
 
+from sidecar.config import scalars
 from sidecar.gateways.gateway import Auth
-from sidecar.gateways.presets import credential_headers, presets
+from sidecar.gateways.presets import Preset, credential_headers, presets
 
 BEARER = Auth("authorization", "Bearer")
 API_KEY = Auth("x-api-key")
@@ -31,6 +32,25 @@ API_KEY = Auth("x-api-key")
 def test_where_a_gateway_is_and_how_it_takes_its_key(name, base_url, auth, first_variable):
     preset = presets()[name]
     assert (preset.base_url, preset.auth, preset.variables[0]) == (base_url, auth, first_variable)
+
+
+@pytest.mark.parametrize("preset", presets().values(), ids=presets())
+def test_a_preset_holds_what_a_users_own_file_might(preset: Preset):
+    assert preset.base_url is None or scalars.url(preset.base_url) == preset.base_url
+    assert preset.model_form in (None, "dotted", "at_date")
+    assert preset.price_provider is None or scalars.text(preset.price_provider)
+    for auth in (preset.auth, preset.beside or preset.auth):
+        scalars.header_name(auth.header)
+        scalars.no_control(auth.scheme)
+    for judge, texts in (
+        (scalars.variable_name, (*preset.variables, *preset.agent_env)),
+        (scalars.header_name, (*preset.also_accepts, *preset.headers)),
+        (scalars.header_value, preset.headers.values()),
+        (scalars.path, (*preset.paths, *preset.paths.values())),
+        (scalars.tag, (*preset.models, *preset.models.values())),
+        (scalars.literal, preset.agent_env.values()),
+    ):
+        assert [judge(text) for text in texts] == list(texts)
 
 
 def test_session_and_tags_go_only_where_a_carrier_is_documented():
