@@ -14,21 +14,36 @@ PACKAGE = Path(__file__).parent.parent / "sidecar"
 MAY_IMPORT = {
     "errors": set(),
     "places": set(),
+    "lean_json": set(),
     "wire": set(),
     "metering": {"wire"},
     "pricing": {"metering"},
     "budgets": set(),
     "gateways": {"wire", "config.settings", "sessions.session", "pricing.terms"},
     "config": {"budgets", "gateways", "places", "pricing.terms", "wire"},
-    "sessions": {"wire", "places"},
+    "sessions": {"wire", "places", "lean_json"},
     "credentials": {"gateways", "places"},
     "ledger": {"budgets", "metering", "pricing", "wire", "places"},
     "observe": {"sessions", "places"},
     "proxy": {"budgets", "wire", "metering", "gateways", "config", "sessions", "credentials", "ledger"},
-    "daemon": {"places", "sessions.passes", "sessions.passkey"},
+    "daemon": {"places", "lean_json", "sessions.passes", "sessions.passkey"},
     "server": {"budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "daemon", "places"},
     "demo": {"daemon", "places", "sessions", "ledger", "cli.tables", "wire", "cli.usage", "config"},
-    "cli": {"budgets", "daemon", "places", "sessions", "config", "gateways", "credentials", "ledger", "server", "proxy", "demo", "observe"},
+    "cli": {
+        "budgets",
+        "daemon",
+        "places",
+        "lean_json",
+        "sessions",
+        "config",
+        "gateways",
+        "credentials",
+        "ledger",
+        "server",
+        "proxy",
+        "demo",
+        "observe",
+    },
 }
 
 #: Third parties, and the one or two places that know them.
@@ -111,7 +126,7 @@ def test_pure_parts_touch_nothing(place):
 
 
 def test_the_daemons_client_is_standard_library_only():
-    places = ("daemon/", "places.py", "errors.py", "sessions/passes.py", "sessions/passkey.py", "sessions/origin.py")
+    places = ("daemon/", "places.py", "lean_json.py", "errors.py", "sessions/passes.py", "sessions/passkey.py", "sessions/origin.py")
     foreign = [
         f"{inside} imports {name}"
         for inside, name in IMPORTS

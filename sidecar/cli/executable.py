@@ -53,7 +53,7 @@ def _candidates(command: str, environ: Mapping[str, str]) -> Iterator[str]:
     endings = [""]
     if sys.platform == "win32" and not os.path.splitext(command)[1]:
         endings = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").split(os.pathsep)
-    folders = [""] if os.path.dirname(command) else os.get_exec_path({**environ})
+    folders = [""] if os.path.dirname(command) else environ.get("PATH", os.defpath).split(os.pathsep)
     for folder in folders:
         for ending in endings:
             path = os.path.abspath(os.path.join(folder, command + ending))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from sidecar import places
-from sidecar.cli.parser import parse
+from sidecar.cli import quick
 from sidecar.errors import SidecarError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable, Sequence
+    from types import SimpleNamespace
 
 RUN_FAILED = 125  # what `env`, `nohup` and `docker run` say when it was they who failed, not the command they start
 _INTERRUPTED = 130
@@ -22,12 +23,12 @@ _PIPE_CLOSED = 141
 def main(argv: Sequence[str] | None = None) -> int:
     starts_agent = False
     try:
-        args = parse(sys.argv[1:] if argv is None else argv)
+        args = _parsed(sys.argv[1:] if argv is None else argv)
         starts_agent = args.verb == "run"
         if args.verb not in {"demo", "statusline"}:  # one makes a home of its own, the other needs none
             args.places = places.find(os.environ, args.config)
         module, _, function = args.handler.partition(":")
-        handler: Callable[..., int] = getattr(import_module(module), function)
+        handler: Callable[..., int] = getattr(__import__(module, fromlist=[function]), function)
         code = handler(args)
         sys.stdout.flush()
     except SidecarError as error:
@@ -43,6 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error), "")
         return RUN_FAILED if starts_agent else 1
     return code
+
+
+def _parsed(argv: Sequence[str]) -> Namespace | SimpleNamespace:
+    if (args := quick.parse(argv)) is not None:
+        return args
+    from sidecar.cli import parser  # noqa: PLC0415 - argparse takes 9 ms to import, all of `run` 18
+
+    return parser.parse(argv)
 
 
 def _complain(message: str, hint: str) -> None:

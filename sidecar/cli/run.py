@@ -5,11 +5,10 @@ Standard library only, and little of it: this runs before every start of an agen
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 
+from sidecar import lean_json
 from sidecar.cli import executable
 from sidecar.cli.agent import applied
 from sidecar.cli.prepare import prepare
@@ -55,11 +54,13 @@ if sys.platform == "win32":
         return subprocess.call([path, *command[1:]], env=environment)  # noqa: S603 - starting it is what the user asked for
 
 else:
+    # `signal` is these, with names for the numbers: 3 ms to import.
+    from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal  # type: ignore[import-not-found]
 
     def _become(path: str, command: list[str], environment: dict[str, str]) -> int:
         # Python ignores these two, and an ignored signal stays ignored in the new program.
-        for name in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(name, signal.SIG_DFL)
+        for number in (SIGPIPE, SIGXFSZ):
+            signal(number, SIG_DFL)
         os.execve(path, command, environment)  # noqa: S606 - starting it is what the user asked for
 
 
@@ -77,7 +78,7 @@ def settings_files(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[s
     for file in (os.path.join(user, "settings.json"), os.path.join(project, "settings.json"), os.path.join(project, "settings.local.json")):
         try:
             with open(file, "rb") as settings:
-                variables = json.load(settings)["env"]
+                variables = lean_json.loads(settings.read())["env"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if isinstance(variables, dict):

@@ -8,10 +8,10 @@ Run after every turn, so it imports next to nothing: asking the daemon takes 4 m
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
+from sidecar import lean_json
 from sidecar.cli.figures import count, dollars, percent
 from sidecar.daemon import client
 from sidecar.sessions.passes import PREFIX
@@ -47,14 +47,14 @@ def statusline(args: Namespace) -> int:
 def _line(given: bytes, environ: Mapping[str, str]) -> str:
     """The line with its end, or nothing."""
     pass_ = _held(environ)
-    session = json.loads(given)["session_id"]
+    session = lean_json.loads(given)["session_id"]
     if pass_ is None or not isinstance(session, str):
         return ""
     host, port = _address(environ["ANTHROPIC_BASE_URL"])
     # What the pass pins is the session whatever the agent calls it: without a name the sidecar answers for that.
     for target in (f"/_sidecar/usage?session={_quoted(session)}", "/_sidecar/usage"):
         status, body = client.request(port, "GET", target, [("x-sidecar-pass", pass_)], host=host, timeout_seconds=_TIMEOUT_SECONDS)
-        told = json.loads(body) if status == 200 else {}
+        told = lean_json.loads(body) if status == 200 else {}
         if told.get("rows"):
             return " · ".join(_parts(told)) + "\n"
     return ""

@@ -8,12 +8,12 @@ Standard library only, without `http.client`: `sidecar run` imports this file on
 
 from __future__ import annotations
 
-import hmac
-import json
 import os
 import time
+from _hashlib import compare_digest
 from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket  # half the import time of `socket`, and all that is needed
 
+from sidecar import lean_json
 from sidecar.daemon import state as daemon_state
 from sidecar.errors import NotRunning, SidecarError
 from sidecar.sessions import passkey
@@ -68,11 +68,11 @@ def verified(places: Places, warm: str | None = None) -> State | None:
         if warm is not None and (gateway := warm or state["gateway"]) in state["gateways"]:
             target += f"&warm={gateway}"
         status, body = request(state["port"], "GET", target, host=reachable(state["host"]), timeout_seconds=HEALTH_SECONDS)
-        health = json.loads(body)
+        health = lean_json.loads(body)
         proof, instance = health["proof"], health["instance"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    if status != 200 or not isinstance(proof, str) or not proof.isascii() or not hmac.compare_digest(proof, health_proof(key, nonce)):
+    if status != 200 or not isinstance(proof, str) or not proof.isascii() or not compare_digest(proof, health_proof(key, nonce)):
         return None
     # Read again: the health request made the daemon look at its configuration.
     state = daemon_state.read(places.state_file)
@@ -86,10 +86,10 @@ def ask(places: Places, state: State, method: str, target: str, value: object = 
     """
     control = Pass("cli", int(time.time()) + CONTROL_SECONDS, scope="control")
     headers = [("x-sidecar-pass", mint(passkey.load(places.pass_key), control)), ("content-type", "application/json")]
-    body = b"" if value is None else json.dumps(value).encode()
+    body = b"" if value is None else lean_json.dumps(value).encode()
     try:
         status, reply = request(state["port"], method, target, headers, body, host=reachable(state["host"]))
-        answer = json.loads(reply) if reply else {}
+        answer = lean_json.loads(reply) if reply else {}
     except (OSError, ValueError) as error:
         raise NotRunning(f"the sidecar on port {state['port']} does not answer: {error}", "sidecar restart") from error
     if status >= 300:

@@ -9,11 +9,11 @@ Standard library only: `sidecar run` imports this file on every start.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 
+from sidecar import lean_json
 from sidecar.places import private_folder, write_private
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ def read(path: str) -> State | None:
     """None when there is none, or not one that can be used."""
     try:
         with open(path, "rb") as file:
-            state: State = json.load(file)
+            state: State = lean_json.loads(file.read())
     except (OSError, ValueError):
         return None
     try:
@@ -102,6 +102,8 @@ def read(path: str) -> State | None:
 
 
 def write(path: str, state: State) -> None:
+    import json  # noqa: PLC0415 - the daemon's part, which has it already
+
     write_private(path, json.dumps(state, indent=1).encode())
 
 

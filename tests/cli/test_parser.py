@@ -3,8 +3,12 @@ from __future__ import annotations
 from importlib import import_module
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sidecar.cli.parser import COMMANDS, parse
+from sidecar.cli import quick
+from sidecar.cli.commands import COMMANDS
+from sidecar.cli.parser import parse
 
 
 @pytest.mark.parametrize(
@@ -68,3 +72,36 @@ def test_a_usage_fault_is_exit_code_2(argv, capsys):
         parse(argv)
     assert ended.value.code == 2
     assert "sidecar" in capsys.readouterr().err
+
+
+WORDS = st.sampled_from(
+    [
+        *{name for command in COMMANDS for names, _ in command.arguments for name in names},
+        *("--", "-", "-h", "--tag=b", "-tc", "-1", "a", "a b", "-a b", "", "agent", "export", "--config", "--config=f", "--version"),
+    ]
+)  # fmt: skip
+
+
+@given(st.sampled_from([[], ["--config", "f"], ["--config"]]), st.sampled_from(COMMANDS), st.lists(WORDS, max_size=6))
+def test_what_is_read_quickly_is_what_argparse_would_say(before, command, words):
+    argv = [*before, *command.name.split(), *words]
+    args = quick.parse(argv)
+    if args is not None:
+        assert vars(args) == vars(parse(argv))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["run", "claude"],
+        ["run", "-g", "x", "-t", "a", "--tag", "b", "--session", "s", "--", "claude", "-p", "--"],
+        ["--config", "f", "run", "claude"],
+        ["run", "--config", "f", "claude"],
+        ["statusline"],
+        ["statusline", "--beside", "other"],
+        ["status", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_the_usual_writings_are_read_quickly(argv):
+    assert vars(quick.parse(argv)) == vars(parse(argv))
