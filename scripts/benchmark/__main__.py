@@ -67,6 +67,7 @@ def _measured(folder: str, quick: bool, peers: list[str] | None, command: str) -
         "goals": [{**dataclasses.asdict(goal), "verdict": goal.verdict} for goal in reached],
         "runs": [[dataclasses.asdict(run) for run in runs.values()] for runs in measured.rounds],
         "idle_mib": measured.idle_mib,
+        "used_mib": measured.used_mib,
         "starts_ms": dataclasses.asdict(started),
         "distance_ms": dataclasses.asdict(far),
     }

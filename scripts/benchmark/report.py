@@ -102,10 +102,11 @@ def _wholes(measured: Measured, proxies: Sequence[str]) -> Iterator[list[str]]:
     every = {proxy: [run for runs in measured.rounds for (name, _), run in runs.items() if name == proxy] for proxy in proxies}
     slow = {proxy: [run.rss_mib for run in _runs(measured, proxy, "slow1000")] for proxy in proxies}
     yield ["idle, MiB", *(f"{measured.idle_mib[proxy]:.0f}" for proxy in proxies)]
+    yield ["after a first request, MiB", *(f"{measured.used_mib[proxy]:.0f}" for proxy in proxies)]
     yield ["1,000 open streams, MiB", *(f"{statistics.median(slow[proxy]):.0f}" if slow[proxy] else "" for proxy in proxies)]
     yield [
         "KiB per open stream",
-        *(f"{(statistics.median(slow[proxy]) - measured.idle_mib[proxy]) * 1.024:.0f}" if slow[proxy] else "" for proxy in proxies),
+        *(f"{(statistics.median(slow[proxy]) - measured.used_mib[proxy]) * 1.024:.0f}" if slow[proxy] else "" for proxy in proxies),
     ]
     yield ["whole replies", *(str(sum(run.load.requests for run in every[proxy])) for proxy in proxies)]
     yield ["of them with other bytes", *(str(sum(run.load.different for run in every[proxy])) for proxy in proxies)]

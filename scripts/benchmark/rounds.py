@@ -50,10 +50,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`rounds`: the runs of each round by proxy and scenario.  `idle_mib`: memory after a first request."""
+    """`rounds`: the runs of each round by proxy and scenario.  `idle_mib`: memory before there is a request, `used_mib`: after one."""
 
     rounds: list[dict[tuple[str, str], Run]]
     idle_mib: dict[str, float]
+    used_mib: dict[str, float]
     missing: list[str]
 
 
@@ -71,8 +72,9 @@ def measure(programs: Programs, folder: str, chosen: Sequence[str], rounds: int,
             if not found:
                 missing.append(name)
                 say(f"{name} is not installed, so it is left out: scripts/bench --install-peers {name}")
-        idle = {proxy.name: _first(programs, proxy) for proxy in proxies if proxy.root}
-        measured = Measured([{} for _ in range(rounds)], idle, missing)
+        idle = {proxy.name: rss_mib(proxy.root) for proxy in proxies if proxy.root}
+        used = {proxy.name: _first(programs, proxy) for proxy in proxies if proxy.root}
+        measured = Measured([{} for _ in range(rounds)], idle, used, missing)
         for at, runs in enumerate(measured.rounds, start=1):
             for scenario in SCENARIOS:
                 say(f"round {at} of {rounds}: {scenario.what}")

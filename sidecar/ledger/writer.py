@@ -1,7 +1,7 @@
 """Writes the ledger: one thread, one queue, whatever waits in one transaction.
 
 `open` and `close` put a value on a queue: they never block, never raise and cannot be cancelled halfway.  A row is on disk within
-100 ms; the cost of the first ones follows, because the price table is still being imported when they come.  While the file cannot be
+100 ms; the cost of the first ones follows, because the price table is imported when they come.  While the file cannot be
 written rows wait in memory, bounded, and go in when it can; the exchange itself never notices.
 """
 
@@ -98,7 +98,7 @@ class Ledger:
         self._store = Store(path, on_problem)
         self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._work, name="sidecar-ledger", daemon=True)
-        self._loader = threading.Thread(target=self._load_prices, name="sidecar-prices", daemon=True)
+        self._loader: threading.Thread | None = None
         self._in_flight: dict[str, Opening] = {}
         self._waiting: dict[str, Opening | Row] = {}
         self._unpriced: deque[tuple[Opening, Row]] = deque(maxlen=WAITING_LIMIT)
@@ -123,7 +123,6 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             self._later(error)
         self._writer.start()
-        self._loader.start()
 
     def open(self, opening: Opening) -> None:
         self._queue.put(opening)
@@ -157,7 +156,8 @@ class Ledger:
             if self._queue.empty():
                 self._price(PRICED_AT_ONCE)
             self._look_around()
-        self._loader.join(_PRICES_SECONDS)
+        if self._loader is not None:
+            self._loader.join(_PRICES_SECONDS)
         self._price(WAITING_LIMIT)
         self._write_last()
         if self._waiting:
@@ -217,6 +217,7 @@ class Ledger:
                 row = self._priced(row, opening)
             else:
                 self._unpriced.append((opening, row))
+                self._begin_to_load_prices()
         self._put(closing.id, row)
         self._on_closed(row, closing.reading.gave_up)
 
@@ -252,9 +253,14 @@ class Ledger:
             self._on_problem("ledger.writable", f"{self._path}: can be written again{lost}")
         self._retry_seconds, self._lost = 0.0, 0
 
+    def _begin_to_load_prices(self) -> None:
+        if self._loader is None:
+            self._loader = threading.Thread(target=self._load_prices, name="sidecar-prices", daemon=True)
+            self._loader.start()
+
     def _load_prices(self) -> None:
         try:
-            # Here, not above: the import takes 200 ms, which neither the start nor a row must wait for.
+            # Not before there is something to price: it takes 200 ms, which neither the start nor a row must wait for, and 13 MiB.
             from sidecar.pricing.cost import cost  # noqa: PLC0415
         except Exception as error:  # noqa: BLE001 -- without prices the tokens are still written
             self._on_problem("prices.unavailable", f"no costs are computed: {type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sidecar.places import Places
 
-#: The collector runs when so many more objects have been made than freed; an exchange leaves no circles (2,000 live streams stay below).
+#: The garbage collector runs when so many more objects have been made than freed: an exchange leaves it nothing, an import little.
 LITTER = 50_000
 
 
@@ -21,12 +21,10 @@ def serve(
     places: Places, environ: Mapping[str, str], *, console: bool, ready: Callable[[dict[str, object]], None], replace: bool = False
 ) -> int:
     """`lifecycle.serve`, sooner."""
-    gc.disable()  # nothing that an import makes is litter
+    gc.set_threshold(LITTER)
     with _no_certificates(), _no_rich():
         from sidecar.server import lifecycle  # noqa: PLC0415 - to be imported in these surroundings
     gc.freeze()
-    gc.set_threshold(LITTER)
-    gc.enable()
     return lifecycle.serve(places, environ, console=console, ready=ready, replace=replace)
 
 

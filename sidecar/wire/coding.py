@@ -10,13 +10,6 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Protocol
 
-import brotli  # type: ignore[import-untyped]
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -79,7 +72,10 @@ class _Zlib:
 
 class _Brotli:
     def __init__(self) -> None:
+        import brotli  # type: ignore[import-untyped]  # noqa: PLC0415 - few gateways send it
+
         self._inflate = brotli.Decompressor()
+        self._error = brotli.error
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         # Not `can_accept_more_data()`: with brotli 1.2 it is true while output still waits; a short piece is the sign of none.
@@ -87,7 +83,7 @@ class _Brotli:
         while full and not self._inflate.is_finished():
             try:
                 piece = self._inflate.process(data, output_buffer_limit=STEP)
-            except brotli.error as error:
+            except self._error as error:
                 raise CodingError(str(error)) from error
             if piece:
                 yield piece
@@ -99,20 +95,26 @@ class _Zstd:
     """Any number of frames."""
 
     def __init__(self) -> None:
+        if sys.version_info >= (3, 14):
+            from compression import zstd  # noqa: PLC0415 - few gateways send it
+        else:
+            from backports import zstd  # noqa: PLC0415 - few gateways send it
+
+        self._library = zstd
         self._inflate = zstd.ZstdDecompressor()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or not self._inflate.needs_input:
             try:
                 piece = self._inflate.decompress(data, STEP)
-            except zstd.ZstdError as error:
+            except self._library.ZstdError as error:
                 raise CodingError(str(error)) from error
             if piece:
                 yield piece
             data = b""
             if self._inflate.eof:
                 data = self._inflate.unused_data
-                self._inflate = zstd.ZstdDecompressor()
+                self._inflate = self._library.ZstdDecompressor()
 
 
 _CODINGS: dict[str, Callable[[], _Coding]] = {

@@ -179,6 +179,7 @@ def test_a_request_that_is_over_while_rows_are_gathered_is_written_once(path, le
         connection.execute("CREATE TABLE writes (event TEXT)")
         for event in ("INSERT", "UPDATE"):
             connection.execute(f"CREATE TRIGGER told_{event} AFTER {event} ON requests BEGIN INSERT INTO writes VALUES ('{event}'); END")
+    ledger._begin_to_load_prices()
     until(lambda: ledger._prices_settled)
     ledger.open(opening())
     ledger.close(closing())
