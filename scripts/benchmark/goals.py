@@ -68,7 +68,6 @@ def goals(measured: Measured, starts: Starts, distance: Distance) -> list[Goal]:
         Goal("`sidecar run -- true` less `true`, against `python -c pass`", TIMES, run, 3, 1.5),
         Goal("daemon: start to first answer, against importing aiohttp.web", TIMES, serve, 1.8, 1.2),
         Goal("memory, idle", "MiB", [measured.idle_mib["sidecar"]], 60, 45),
-        Goal("memory after a first request", "MiB", [measured.used_mib["sidecar"]], 60, 45),
         Goal("memory, 1,000 open streams", "MiB", [runs["sidecar", "slow1000"].rss_mib for runs in measured.rounds], 100, 70),
     ]
 

@@ -49,9 +49,10 @@ def page(measured: Measured, goals: Sequence[Goal], starts: Starts, command: str
 
 def soak_page(soak: Soak, command: str) -> str:
     first, last = soak.samples[0], soak.samples[-1]
+    growth, an_hour = soak.growth()
     return (
         f"`{command}`: {machine()}. {soak.requests} requests in {last[0]:.1f} minutes, {soak.faults} of them at fault.\n\n"
-        f"{first[1]:.1f} MiB after the first time around, {last[1]:.1f} MiB after the last; growth after the first fifth: {soak.growth_mib():+.1f} MiB.\n"
+        f"{first[1]:.1f} MiB after the first time around, {last[1]:.1f} MiB after the last; growth after the first fifth: {growth:+.1f} MiB, {an_hour:+.1f} MiB an hour.\n"
     )
 
 

@@ -31,11 +31,15 @@ class Soak:
     requests: int
     faults: int
 
-    def growth_mib(self) -> float:
-        """The last fifth against the fifth behind the first one, in which caches and allocators fill."""
-        sizes = [size for _, size in self.samples]
-        fifth = max(len(sizes) // 5, 1)
-        return statistics.median(sizes[-fifth:]) - statistics.median(sizes[fifth : 2 * fifth] or sizes)
+    def growth(self) -> tuple[float, float]:
+        """MiB, and MiB an hour: the last fifth against the fifth behind the first one, in which caches and allocators fill."""
+        fifth = max(len(self.samples) // 5, 1)
+        early, late = self.samples[fifth : 2 * fifth] or self.samples, self.samples[-fifth:]
+        minutes, mib = (
+            statistics.median(last) - statistics.median(first)
+            for first, last in zip(zip(*early, strict=True), zip(*late, strict=True), strict=True)
+        )
+        return mib, mib / minutes * 60 if minutes else 0.0
 
 
 def measure(programs: Programs, folder: str, minutes: float, say: Callable[[str], None]) -> Soak:
