@@ -33,13 +33,10 @@ class Soak:
 
     def growth(self) -> tuple[float, float]:
         """MiB, and MiB an hour: the last fifth against the fifth behind the first one, in which caches and allocators fill."""
-        fifth = max(len(self.samples) // 5, 1)
-        early, late = self.samples[fifth : 2 * fifth] or self.samples, self.samples[-fifth:]
-        minutes, mib = (
-            statistics.median(last) - statistics.median(first)
-            for first, last in zip(zip(*early, strict=True), zip(*late, strict=True), strict=True)
-        )
-        return mib, mib / minutes * 60 if minutes else 0.0
+        size = max(len(self.samples) // 5, 1)
+        early, late = self.samples[size : 2 * size] or self.samples, self.samples[-size:]
+        (begun, small), (ended, large) = (map(statistics.median, zip(*fifth, strict=True)) for fifth in (early, late))
+        return large - small, (large - small) / (ended - begun) * 60 if ended > begun else 0.0
 
 
 def measure(programs: Programs, folder: str, minutes: float, say: Callable[[str], None]) -> Soak:

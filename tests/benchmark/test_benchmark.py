@@ -17,6 +17,7 @@ from benchmark.programs import Programs
 from benchmark.proxies import Proxy, sidecar
 from benchmark.recordings import recordings, request, stream
 from benchmark.scenarios import Scenario
+from benchmark.soak import Soak
 
 KNOWN = recordings() | {"short": stream("short", 12, interval_ms=5)}
 
@@ -87,3 +88,15 @@ def test_a_refusal_is_a_failure(programs, proxies):
 )
 def test_a_goal_is_judged_by_the_median(values, must, verdict):
     assert Goal("this", "", values, must, 1).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("samples", "growth"),
+    [
+        ([(minute / 2, 60 + minute / 4) for minute in range(20)], (3.0, 30.0)),
+        ([(0, 50), (10, 60), (20, 60), (30, 60), (40, 61)], (1.0, 2.0)),
+        ([(0, 50)], (0.0, 0.0)),
+    ],
+)
+def test_growth_is_told_apart_from_filling_up(samples, growth):
+    assert Soak(samples, 1, 0).growth() == pytest.approx(growth)
