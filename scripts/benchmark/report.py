@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from benchmark.soak import Soak
     from benchmark.starts import Starts
 
+#: Before it, what grows in a minute and goes again would make a rate of nothing.
+_A_WHILE_MINUTES = 10
+
 
 def machine() -> str:
     """What the figures were measured on."""
@@ -50,9 +53,10 @@ def page(measured: Measured, goals: Sequence[Goal], starts: Starts, command: str
 def soak_page(soak: Soak, command: str) -> str:
     first, last = soak.samples[0], soak.samples[-1]
     growth, an_hour = soak.growth()
+    rate = f", {an_hour:+.1f} MiB an hour" if last[0] >= _A_WHILE_MINUTES else " (too short a time to tell the growth in an hour)"
     return (
         f"`{command}`: {machine()}. {soak.requests} requests in {last[0]:.1f} minutes, {soak.faults} of them at fault.\n\n"
-        f"{first[1]:.1f} MiB after the first time around, {last[1]:.1f} MiB after the last; growth after the first fifth: {growth:+.1f} MiB, {an_hour:+.1f} MiB an hour.\n"
+        f"{first[1]:.1f} MiB after the first time around, {last[1]:.1f} MiB after the last; growth after the first fifth: {growth:+.1f} MiB{rate}.\n"
     )
 
 
