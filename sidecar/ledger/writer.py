@@ -194,6 +194,8 @@ class Ledger:
             case Opening():
                 self._in_flight[job.id] = job
                 self._put(job.id, job)
+                if job.kind is Kind.INFERENCE:
+                    self._begin_to_load_prices()
             case Closing():
                 if (opening := self._in_flight.pop(job.id, None)) is not None:
                     self._take_last(opening, job)
@@ -217,7 +219,6 @@ class Ledger:
                 row = self._priced(row, opening)
             else:
                 self._unpriced.append((opening, row))
-                self._begin_to_load_prices()
         self._put(closing.id, row)
         self._on_closed(row, closing.reading.gave_up)
 
@@ -260,7 +261,7 @@ class Ledger:
 
     def _load_prices(self) -> None:
         try:
-            # Not before there is something to price: it takes 200 ms, which neither the start nor a row must wait for, and 13 MiB.
+            # Not before there is something to price: it takes 13 MiB, and 200 ms, which neither the start nor a row must wait for.
             from sidecar.pricing.cost import cost  # noqa: PLC0415
         except Exception as error:  # noqa: BLE001 -- without prices the tokens are still written
             self._on_problem("prices.unavailable", f"no costs are computed: {type(error).__name__}: {error}")

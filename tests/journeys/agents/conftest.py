@@ -62,12 +62,12 @@ class Desk:
                 await asyncio.sleep(0.02)
 
     async def rows(self) -> list[dict[str, object]]:
-        """The ledger, oldest first, once nothing in it is open."""
+        """The ledger, oldest first, once nothing in it is open or without its cost."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 said = await self.sidecar("usage", "--by", "request", "--json")
                 rows = json.loads(said.out)["rows"]
-                if all(row["finished_at"] for row in rows):
+                if all(row["finished_at"] and (row["price_source"] or row["kind"] != "inference") for row in rows):
                     return rows
 
     def asked(self, gateway: str) -> list[Received]:
