@@ -198,12 +198,12 @@ async def test_a_damaged_ledger_is_moved_aside_and_a_new_one_begun(tmp_path, dam
             await it.started()
             assert (await ask(it)).is_whole
             await until(lambda: ledger.exists() and [row["outcome"] for row in it.rows()] == ["complete"])
+            it.terminate()
             told = [line["problem"] for line in it.log() if line["event"] == "ledger.damaged"]
             aside = [path for path in it.home.glob("ledger.db.damaged-*") if not path.name.endswith(("-wal", "-shm"))]
             assert len(told) == len(aside) == 1
             assert str(aside[0]) in told[0]
             assert aside[0].read_bytes()[4096:] == damaged[4096:]
-            it.terminate()
 
 
 def newer(path: str) -> None:
