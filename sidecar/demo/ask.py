@@ -53,6 +53,24 @@ class Ask:
     wants_usage: bool = True
 
 
+def of_openai(
+    fields: Json, model: str, before: list[Json], since: list[Json], results: list[str], tools: set[str], *, wants_usage: bool = True
+) -> Ask:
+    """An `Ask` of Chat Completions or Responses: the items up to the model's last word, those since then, and what tools said in these."""
+    texts = [text_of(item.get("content")) for item in since if item.get("role") == "user"]
+    text = texts[-1].strip() if texts and not results else ""
+    return Ask(
+        model=model,
+        stream=fields.get("stream") is True,
+        thinks=False,
+        text=text,
+        tool_results="\n".join(results) if results else None,
+        calls=wanted(text, tools),
+        prompt=prompt_without_marks(before, since),
+        wants_usage=wants_usage,
+    )
+
+
 def read(body: bytes) -> Ask:
     """ValueError for what is no Messages request; its text is the error message."""
     fields, model = opened(body)

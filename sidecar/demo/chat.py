@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sidecar.demo.answer import digest, said, words
-from sidecar.demo.ask import Ask, Json, member, objects, opened, prompt_without_marks, text_of, tokens, wanted
+from sidecar.demo.ask import Ask, Json, member, objects, of_openai, opened, text_of, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,18 +23,9 @@ def read(body: bytes) -> Ask:
         raise ValueError("messages: Field required")
     turn = max((at + 1 for at, message in enumerate(messages) if message.get("role") == "assistant"), default=0)
     results = [text_of(message.get("content")) for message in messages[turn:] if message.get("role") == "tool"]
-    texts = [text_of(message.get("content")) for message in messages[turn:] if message.get("role") == "user"]
-    text = texts[-1].strip() if texts and not results else ""
-    return Ask(
-        model=model,
-        stream=fields.get("stream") is True,
-        thinks=False,
-        text=text,
-        tool_results="\n".join(results) if results else None,
-        calls=wanted(text, {str(member(tool, "function").get("name")) for tool in objects(fields.get("tools"))}),
-        prompt=prompt_without_marks(messages[:turn], messages[turn:]),
-        wants_usage=member(fields, "stream_options").get("include_usage") is True,
-    )
+    tools = {str(member(tool, "function").get("name")) for tool in objects(fields.get("tools"))}
+    wants_usage = member(fields, "stream_options").get("include_usage") is True
+    return of_openai(fields, model, messages[:turn], messages[turn:], results, tools, wants_usage=wants_usage)
 
 
 def completion(ask: Ask) -> Json:

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sidecar.demo.answer import digest, said, words
-from sidecar.demo.ask import Ask, Json, objects, opened, prompt_without_marks, text_of, tokens, wanted
+from sidecar.demo.ask import Ask, Json, objects, of_openai, opened, text_of, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,17 +26,8 @@ def read(body: bytes) -> Ask:
         raise ValueError("input: Field required")
     turn = max((at + 1 for at, item in enumerate(items) if item.get("role") == "assistant" or item.get("type") in _OF_THE_MODEL), default=0)
     results = [text_of(item.get("output")) for item in items[turn:] if str(item.get("type")).endswith("call_output")]
-    texts = [text_of(item.get("content")) for item in items[turn:] if item.get("role") == "user"]
-    text = texts[-1].strip() if texts and not results else ""
-    return Ask(
-        model=model,
-        stream=fields.get("stream") is True,
-        thinks=False,
-        text=text,
-        tool_results="\n".join(results) if results else None,
-        calls=wanted(text, {str(tool.get("name")) for tool in objects(fields.get("tools"))}),
-        prompt=prompt_without_marks(items[:turn], items[turn:]),
-    )
+    tools = {str(tool.get("name")) for tool in objects(fields.get("tools"))}
+    return of_openai(fields, model, items[:turn], items[turn:], results, tools)
 
 
 def response(ask: Ask) -> Json:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from sidecar.pricing.terms import Rates
 
 # The library's HTTP client is for newer tables, which are never fetched here: 1.2 MiB and 25 ms.
-if is_spared := "httpx2" not in sys.modules:
+if _is_spared := "httpx2" not in sys.modules:
     sys.modules["httpx2"] = ModuleType("httpx2")
 import genai_prices
 from genai_prices.types import TieredPrices
 
-if is_spared:
+if _is_spared:
     del sys.modules["httpx2"]
 
 if TYPE_CHECKING:
