@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BODY_LIMIT = 32 * 1024 * 1024
+#: Bytes of a reply that are looked at together: event by event, each in a packet of its own, metering took twice as long.
+GATHERED = 4 * 1024
 #: Of a reply that is no message nothing but an error envelope is wanted.
 ENVELOPE_LIMIT = 256 * 1024
 
@@ -52,18 +54,29 @@ class Meter:
         self._reader = reader()
         self._scanner = Scanner(skip)
         self._take: Callable[[Meter, bytes], None] = Meter._tell_apart
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._body = bytearray()
         self._broken = self._off = False
         self._gave_up: str | None = None
 
     def feed(self, chunk: bytes) -> None:
-        if self._off:
+        self._gathered.append(chunk)
+        self._gathered_bytes += len(chunk)
+        if self._gathered_bytes >= GATHERED:
+            self._look()
+
+    def _look(self) -> None:
+        gathered = b"".join(self._gathered)
+        self._gathered.clear()
+        self._gathered_bytes = 0
+        if self._off or not gathered:
             return
         try:
             if self._decoder is None:
-                self._take(self, chunk)
+                self._take(self, gathered)
             else:
-                for piece in self._decoder.feed(chunk):
+                for piece in self._decoder.feed(gathered):
                     self._take(self, piece)
         except CodingError as error:
             self._broken = True
@@ -75,10 +88,12 @@ class Meter:
 
     def so_far(self) -> Reading:
         """What a stream has said up to now; of a body nothing is known before its end."""
+        self._look()
         return self._reader.reading()
 
     def reading(self) -> Reading:
         """The end of the reply, however it came about.  To be asked once."""
+        self._look()
         try:
             reading = self._read()
         except Exception as error:  # noqa: BLE001 -- the row is closed with what is known

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 from aiohttp import HttpVersion11, web
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
+
+    from aiohttp.web_protocol import RequestHandler
 
     from sidecar.wire.fields import Field
 
@@ -41,6 +44,8 @@ class Answer(web.StreamResponse):
         self._whole = body
         self._copy = copy
         self._pending = b""
+        self._protocol: RequestHandler | None = None
+        self._transport: asyncio.Transport | None = None
         self._is_chunked = self._is_bodiless = self._is_over = False
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -48,6 +53,8 @@ class Answer(web.StreamResponse):
         if self._req is not None:
             return
         self._req = request
+        self._protocol = request.protocol
+        self._transport = request.transport
         # A 204 must not name a length (RFC 9110 section 8.6).
         fields = [field for field in self._fields if self.status != 204 or field[0].lower() != b"content-length"]
         has_length = any(name.lower() == b"content-length" for name, _ in fields)
@@ -67,7 +74,7 @@ class Answer(web.StreamResponse):
     def take(self, data: bytes, *, is_last: bool) -> None:
         """Write what there is of the body.  Raises ConnectionResetError when the agent is not there any more."""
         try:
-            transport = self._req.transport if self._req is not None else None
+            transport = self._transport
             if transport is None or transport.is_closing():
                 raise ConnectionResetError
             sent = data
@@ -85,7 +92,7 @@ class Answer(web.StreamResponse):
             self._copy(data)
 
     def is_full(self) -> bool:
-        return self._req is not None and self._req.protocol.writing_paused
+        return self._protocol is not None and self._protocol.writing_paused
 
     async def drained(self) -> None:
         if self._req is not None:
@@ -107,8 +114,8 @@ class Answer(web.StreamResponse):
             return
         self._is_over = True
         self.force_close()
-        transport = self._req.transport if self._req is not None else None
-        if transport is None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
         if self._is_chunked or any(name.lower() == b"content-length" for name, _ in self._fields):
             transport.close()
