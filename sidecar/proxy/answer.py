@@ -71,11 +71,11 @@ class Answer(web.StreamResponse):
         lines = [b"HTTP/1.%d %d %b" % (request.version[1], self.status, self._phrase), *[b"%b: %b" % field for field in fields], b"\r\n"]
         self._pending = b"\r\n".join(lines)
 
-    def take(self, data: bytes, *, is_last: bool) -> None:
+    def take(self, data: bytes, *, is_last: bool) -> bool:
         """Write what there is of the body.  Raises ConnectionResetError when the agent is not there any more."""
         try:
-            transport = self._transport
-            if transport is None or transport.is_closing():
+            transport, protocol = self._transport, self._protocol
+            if transport is None or protocol is None or transport.is_closing():
                 raise ConnectionResetError
             sent = data
             if self._is_chunked:
@@ -88,11 +88,9 @@ class Answer(web.StreamResponse):
             self._is_over = is_last
             if sent:
                 transport.write(sent)
+            return protocol.writing_paused
         finally:
             self._copy(data)
-
-    def is_full(self) -> bool:
-        return self._protocol is not None and self._protocol.writing_paused
 
     async def drained(self) -> None:
         if self._req is not None:

@@ -48,14 +48,12 @@ class IdleTimeout(Exception):
 
 
 class Sink(Protocol):
-    """Where a reply's body goes.  `take` never waits; once it has made the sink full, no more comes until `drained` returns.
+    """Where a reply's body goes.  `take` never waits; once it has said that the sink is full, no more comes until `drained` returns.
 
     Both raise ConnectionError when nobody is there any more.
     """
 
-    def take(self, data: bytes, *, is_last: bool) -> None: ...
-
-    def is_full(self) -> bool: ...
+    def take(self, data: bytes, *, is_last: bool) -> bool: ...
 
     async def drained(self) -> None: ...
 
@@ -167,7 +165,7 @@ class Reply:
             if not self._has_head and self._head_bytes > MAX_HEAD:
                 self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
         self.is_reusable = self.is_reusable and self._error is None
-        self._flow_or_wake()
+        self._flow()
 
     def ended(self, exc: Exception | None) -> None:
         """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
@@ -179,7 +177,7 @@ class Reply:
             else:
                 self._error = Refusal("upstream_closed", "the gateway closed the connection before it answered")
         self.is_reusable = False
-        self._flow_or_wake()
+        self._flow()
 
     # What the parser calls.
 
@@ -236,31 +234,27 @@ class Reply:
         self._connection.close()
         self._wake()
 
-    def _flow_or_wake(self) -> None:
-        """New bytes, or the end: on to the sink, and up with the task only if there is something for it to do."""
-        if self._sink is None:
+    def _flow(self) -> None:
+        """Hand on what has come, and up with the task only if there is something for it to do."""
+        sink = self._sink
+        if sink is None:
             if not self._is_held and sum(map(len, self._received)) > HIGH_WATER:
                 self._hold()
             self._wake()
-        elif self._flow() or self._error is not None:
+            return
+        if (self._received or self.is_complete) and not self._is_poured:
+            data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
+            self._received.clear()
+            try:
+                is_full = sink.take(data, is_last=self.is_complete)
+            except ConnectionError as error:
+                self._sink_error = error
+            else:
+                self._is_poured = self.is_complete
+                if is_full and not self._is_poured:
+                    self._hold()
+        if self._is_poured or self._is_held or self._error is not None or self._sink_error is not None:
             self._wake()
-
-    def _flow(self) -> bool:
-        """Hand on what has come.  True: the sink is done with, full, or gone."""
-        sink = self._sink
-        if sink is None or self._is_poured or not (self._received or self.is_complete):
-            return False
-        data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
-        self._received.clear()
-        try:
-            sink.take(data, is_last=self.is_complete)
-        except ConnectionError as error:
-            self._sink_error = error
-            return True
-        self._is_poured = self.is_complete
-        if sink.is_full() and not self._is_poured:
-            self._hold()
-        return self._is_poured or self._is_held
 
     def _hold(self) -> None:
         self._is_held = True

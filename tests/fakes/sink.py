@@ -15,10 +15,11 @@ class Sink:
         self._taken = 0
         self._emptied = asyncio.Event()
 
-    def take(self, data: bytes, *, is_last: bool) -> None:
+    def take(self, data: bytes, *, is_last: bool) -> bool:
         assert not self.is_whole
         self.body += data
         self.is_whole = is_last
+        return self.is_full()
 
     def is_full(self) -> bool:
         return self._room is not None and len(self.body) - self._taken >= self._room
