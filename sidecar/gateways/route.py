@@ -14,24 +14,22 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
     from sidecar.sessions.session import Caller
-    from sidecar.wire.body import Peek
     from sidecar.wire.fields import ByName
     from sidecar.wire.target import Kind, Target
 
 
 class Route(NamedTuple):
-    """`target` is the request target below the gateway's base URL; `body` what goes out in place of the agent's, if any differs."""
+    """`target` is the request target below the gateway's base URL, `model_sent` the gateway's own name for the model."""
 
     gateway: Gateway
     kind: Kind
     target: str
     model_requested: str | None
     model_sent: str | None
-    body: bytes | None
     billing: str
 
 
-def route(settings: Settings, caller: Caller, method: str, target: Target, fields: ByName, body: bytes | None, seen: Peek) -> Route:
+def route(settings: Settings, caller: Caller, method: str, target: Target, fields: ByName, model: str | None) -> Route:
     """Raises `Refusal`: `unknown_gateway`, `forbidden_path` or `subscription_login`."""
     gateway = _gateway(settings, caller)
     _check_path(gateway, target)
@@ -42,24 +40,22 @@ def route(settings: Settings, caller: Caller, method: str, target: Target, field
             f"this request carries a claude.ai login, and gateway {gateway.name!r} would bill it by the token",
             f"start the agent with: sidecar run -g {gateway.name}, or set `beside: true` if the gateway takes the login along",
         )
-    body, model = _mapped(body, seen.model, gateway)
     return Route(
         gateway=gateway,
         kind=target.kind(method),
         target=target.at("", gateway.paths or {}),
-        model_requested=seen.model,
-        model_sent=model,
-        body=body,
+        model_requested=model,
+        model_sent=None if model is None else sent_model(model, gateway),
         billing="subscription" if subscription else "metered",
     )
 
 
-def _mapped(body: bytes | None, model: str | None, gateway: Gateway) -> tuple[bytes | None, str | None]:
-    """The body and the model in it as the gateway gets them; both as they are where the gateway has no other name for it."""
-    if body is None or model is None or (sent := sent_model(model, gateway)) == model:
-        return body, model
-    spliced = splice(body, sent)
-    return (body, model) if spliced is None else (spliced, sent)
+def mapped(there: Route, body: bytes | None) -> tuple[Route, bytes | None]:
+    """The body with the gateway's own name for the model; both as they came where that cannot be put in for certain."""
+    if body is None or there.model_sent is None or there.model_sent == there.model_requested:
+        return there, body
+    spliced = splice(body, there.model_sent)
+    return (there._replace(model_sent=there.model_requested), body) if spliced is None else (there, spliced)
 
 
 def is_subscription(fields: ByName) -> bool:

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from sidecar.budgets.budget import Account, Budget, Spent
     from sidecar.config.settings import Settings
-    from sidecar.gateways.route import Route
     from sidecar.ledger.writer import Ledger
-    from sidecar.sessions.session import Caller
+    from sidecar.proxy.plan import Plan
 
 #: Claude Code shows a 429 that forbids retries at once, and tries no fallback model after it; every other agent needs a 400.
 _SHOWS_429 = "claude-cli"
 
 
-async def check_budgets(settings: Settings, caller: Caller, there: Route, tags: tuple[str, ...], ledger: Ledger) -> None:
+async def check_budgets(settings: Settings, plan: Plan, ledger: Ledger) -> None:
     """Raises `Refusal` (`over_budget`) for an inference request where a budget that counts it is spent."""
+    caller, there = plan.caller, plan.there
     if not settings.budgets or there.kind is not Kind.INFERENCE:
         return
-    use = Use(time.time(), caller.session, there.gateway.name, tags, there.billing == "metered")
+    use = Use(time.time(), caller.session, there.gateway.name, plan.tags, there.billing == "metered")
     for each in accounts(settings.budgets, use):
         spent = await _spent(each, ledger)
         # Not known: the ledger cannot be read.  Its log says so; the agent goes on working.

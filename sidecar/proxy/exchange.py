@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Secret
-from sidecar.gateways.headers import outgoing
-from sidecar.gateways.route import route
+from sidecar.gateways.route import mapped
 from sidecar.ledger.entry import Ending
 from sidecar.proxy.budgets import check_budgets
+from sidecar.proxy.plan import Plans
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
-from sidecar.sessions.session import for_the_gateway, identify, union
 from sidecar.wire.body import Peek, peek
 from sidecar.wire.fields import first
 from sidecar.wire.target import Target
@@ -32,13 +31,11 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Vault
     from sidecar.gateways.gateway import Gateway
-    from sidecar.gateways.route import Route
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.answer import Answer
     from sidecar.proxy.upstream import Upstream
     from sidecar.sessions.passes import Pass
-    from sidecar.sessions.session import Caller
     from sidecar.wire.fields import ByName
 
 
@@ -56,7 +53,7 @@ class Parts:
     ids: Ids
     live: set[asyncio.Task[object]] = field(default_factory=set)
     under_way: dict[str, Record] = field(default_factory=dict)
-    user: str = field(default_factory=getpass.getuser)
+    plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
 async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
@@ -65,24 +62,15 @@ async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, 
     body = await whole(request, named, settings.body_limit) if target.is_read_whole and request.can_read_body else None
     seen = _peek(named, body)
 
-    caller = identify(bearer, named, seen.user_id)
-    there = route(settings, caller, request.method, target, named, body, seen)
-    tags = union(settings.tags, there.gateway.tags, caller.tags)
-    await check_budgets(settings, caller, there, tags, parts.ledger)
+    plan = parts.plans.find(settings, bearer, request.method, target, request.raw_headers, named, seen, is_read=body is not None)
+    await check_budgets(settings, plan, parts.ledger)
+    there, body = mapped(plan.there, body)
     key, secrets = await _secrets(there.gateway, parts.vault)
-    fields = outgoing(
-        for_the_gateway(request.raw_headers),
-        named,
-        there.gateway,
-        key,
-        _template_values(caller, there, tags, parts.user),
-        secrets,
-        None if there.body is None else len(there.body),
-    )
+    fields = plan.fields(key, secrets, None if body is None else len(body))
 
-    record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, caller, there, tags, seen.stream)
+    record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, plan, there, seen.stream, len(body or b""))
     parts.under_way[record.id] = record
-    upload = there.body if there.body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
+    upload = body if body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     answer = None
     try:
         with closing(await parts.upstream.send(there.gateway, request.method, there.target, fields, upload, settings.timeouts)) as reply:
@@ -126,14 +114,3 @@ async def _secrets(gateway: Gateway, vault: Vault) -> tuple[str, dict[str, str]]
     }
     return key, others
 
-
-def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: str) -> dict[str, str]:
-    return {
-        "session": caller.session,
-        "tags": ",".join(tags),
-        "project": caller.project or "",
-        "repo": caller.repo or "",
-        "branch": caller.branch or "",
-        "user": user,
-        "gateway": there.gateway.name,
-    }

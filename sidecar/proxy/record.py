@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sidecar.gateways.route import Route
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.plan import Plan
     from sidecar.proxy.reply import Reply
-    from sidecar.sessions.session import Caller
     from sidecar.wire.target import Target
 
 log = structlog.get_logger("sidecar.exchange")
@@ -41,19 +41,19 @@ class Record:
         instance: str,
         method: str,
         target: Target,
-        caller: Caller,
+        plan: Plan,
         there: Route,
-        tags: tuple[str, ...],
         stream: bool | None,
+        bytes_in: int,
     ) -> None:
-        now = time.time()
+        now, caller = time.time(), plan.caller
         self.id = ids.next(int(now * 1000))
         self._meter: Meter | None = None
         self._echo: Echo | None = None
         self.ending = Ending.CUT
         self._ledger = ledger
         self._begun = time.monotonic()
-        self._bytes_in = len(there.body or b"")
+        self._bytes_in = bytes_in
         self._bytes_out = 0
         self._first_byte_at: float | None = None
         self._status: int | None = None
@@ -69,7 +69,7 @@ class Record:
             agent=caller.agent,
             parent_agent=caller.parent_agent,
             gateway=there.gateway.name,
-            tags=tags,
+            tags=plan.tags,
             project=caller.project,
             repo=caller.repo,
             branch=caller.branch,

@@ -8,7 +8,7 @@ from sidecar.config.settings import Settings
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, ModelRule, Secret
 from sidecar.gateways.headers import outgoing
-from sidecar.gateways.route import route
+from sidecar.gateways.route import mapped, route
 from sidecar.sessions.passes import Pass
 from sidecar.sessions.session import identify
 from sidecar.wire.body import peek
@@ -29,17 +29,16 @@ VALUES = dict.fromkeys(("session", "tags", "project", "repo", "branch", "user", 
 
 def choose(gateway: Gateway, *, fields=(), body=b"{}", path="/v1/messages", method="POST", pinned=None):
     caller = identify(Pass("r", 1, gateway=pinned), by_name(fields), None)
-    return route(
-        Settings({gateway.name: gateway}, gateway=gateway.name), caller, method, Target.parse(path), by_name(fields), body, peek(body)
-    )
+    settings = Settings({gateway.name: gateway}, gateway=gateway.name)
+    return mapped(route(settings, caller, method, Target.parse(path), by_name(fields), peek(body).model), body)
 
 
 def test_a_mapped_model_changes_its_own_bytes_only():
-    mapped = dataclasses.replace(
+    mapping = dataclasses.replace(
         PLAIN, model_rules=(ModelRule("claude-haiku-*", "house-small"),), paths={"/v1/messages": "/v1/anthropic/messages"}
     )
-    there = choose(mapped, body=b'{ "model":"claude-haiku-4-5","x":1.0}', path="/v1/messages?beta=true")
-    assert there.body == b'{ "model":"house-small","x":1.0}'
+    there, sent = choose(mapping, body=b'{ "model":"claude-haiku-4-5","x":1.0}', path="/v1/messages?beta=true")
+    assert sent == b'{ "model":"house-small","x":1.0}'
     assert (there.model_requested, there.model_sent, there.target) == (
         "claude-haiku-4-5",
         "house-small",
@@ -50,8 +49,8 @@ def test_a_mapped_model_changes_its_own_bytes_only():
 
 @pytest.mark.parametrize("body", [b"not json", b'{"model":"claude-haiku-4-5","model":"x"}', b'{"model":"other"}'])
 def test_any_other_body_is_the_agents_own(body):
-    mapped = dataclasses.replace(PLAIN, model_rules=(ModelRule("claude-haiku-*", "house-small"),))
-    assert choose(mapped, body=body).body is body
+    mapping = dataclasses.replace(PLAIN, model_rules=(ModelRule("claude-haiku-*", "house-small"),))
+    assert choose(mapping, body=body)[1] is body
 
 
 @pytest.mark.parametrize("fields", [[(b"Authorization", b"Bearer sk-ant-oat01-x")], [(b"anthropic-beta", b"a, oauth-2025-04-20")]])
@@ -59,7 +58,7 @@ def test_a_subscription_is_never_moved_to_metered_billing(fields):
     with pytest.raises(Refusal) as refused:
         choose(PLAIN, fields=fields)
     assert refused.value.code == "subscription_login"
-    assert choose(BESIDE, fields=fields).billing == "subscription"
+    assert choose(BESIDE, fields=fields)[0].billing == "subscription"
 
 
 def test_an_unknown_gateway_is_named_with_who_asked_for_it():
@@ -76,7 +75,7 @@ def test_paths_that_only_does_not_allow_are_refused(path):
     with pytest.raises(Refusal) as refused:
         choose(limited, path=path)
     assert refused.value.code == "forbidden_path"
-    assert choose(limited, path="/v1/models", method="GET").kind is Kind.OTHER
+    assert choose(limited, path="/v1/models", method="GET")[0].kind is Kind.OTHER
 
 
 CLIENT = [

@@ -1,0 +1,108 @@
+"""What becomes of a request, as far as its head says: who asks, where it goes, with which fields.
+
+Worked out once for each different head.  An agent sends the same with every request but for the body and its length, so that its
+second request finds the plan of its first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.gateways.headers import outgoing
+from sidecar.gateways.route import route
+from sidecar.sessions.session import for_the_gateway, identify, union
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidecar.config.settings import Settings
+    from sidecar.gateways.route import Route
+    from sidecar.sessions.passes import Pass
+    from sidecar.sessions.session import Caller
+    from sidecar.wire.body import Peek
+    from sidecar.wire.fields import ByName, Field
+    from sidecar.wire.target import Target
+
+#: An agent has a handful, one for each model and path that it asks for.
+MOST_PLANS = 256
+#: Bytes of header fields above which a plan is not remembered.
+LARGEST_HEAD = 16 * 1024
+
+_LENGTHS = frozenset({b"content-length", b"Content-Length"})
+
+
+class Plan:
+    """`caller` asks, `there` is the way, `tags` are all that go along."""
+
+    def __init__(self, caller: Caller, there: Route, tags: tuple[str, ...], user: str, fields: Sequence[Field], named: ByName) -> None:
+        self.caller = caller
+        self.there = there
+        self.tags = tags
+        self._values = _template_values(caller, there, tags, user)
+        self._theirs = for_the_gateway(fields)
+        self._named = named
+        self._made_with: tuple[str, Mapping[str, str]] | None = None
+        self._made: list[Field] = []
+        self._length_at: int | None = None
+
+    def fields(self, key: str, secrets: Mapping[str, str], length: int | None) -> list[Field]:
+        """What goes out.  `secrets` are those of `gateway.headers` by name; `length` is the body's, None: the agent's fields tell it.
+
+        Raises `Refusal` (`bad_header`).
+        """
+        if self._made_with != (key, secrets):
+            self._made = outgoing(self._theirs, self._named, self.there.gateway, key, self._values, secrets, length)
+            self._made_with = key, secrets
+            self._length_at = next((at for at, (name, _) in enumerate(self._made) if name.lower() == b"content-length"), None)
+        if length is None or self._length_at is None:
+            return self._made
+        fields = self._made.copy()
+        fields[self._length_at] = (fields[self._length_at][0], b"%d" % length)
+        return fields
+
+
+class Plans:
+    """Those of one configuration; a new one begins with none.  `user` is who runs the sidecar."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+        self._settings: Settings | None = None
+        self._known: dict[object, Plan] = {}
+
+    def find(
+        self, settings: Settings, bearer: Pass, method: str, target: Target, fields: Sequence[Field], named: ByName, seen: Peek, *, is_read: bool
+    ) -> Plan:
+        """`is_read`: the body's length is known from the body.  Raises `Refusal`."""
+        if settings is not self._settings:
+            self._settings = settings
+            self._known.clear()
+        alike = tuple([field for field in fields if field[0] not in _LENGTHS]) if is_read else fields
+        # The fields hold the pass, and who is let in with it has the same one.
+        head = (method, target, seen.model, seen.user_id, alike)
+        plan = self._known.get(head)
+        if plan is None:
+            plan = self._make(settings, bearer, method, target, fields, named, seen)
+            if sum(len(name) + len(value) for name, value in fields) <= LARGEST_HEAD:
+                if len(self._known) >= MOST_PLANS:
+                    self._known.clear()
+                self._known[head] = plan
+        return plan
+
+    def _make(
+        self, settings: Settings, bearer: Pass, method: str, target: Target, fields: Sequence[Field], named: ByName, seen: Peek
+    ) -> Plan:
+        caller = identify(bearer, named, seen.user_id)
+        there = route(settings, caller, method, target, named, seen.model)
+        return Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, fields, named)
+
+
+def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: str) -> dict[str, str]:
+    return {
+        "session": caller.session,
+        "tags": ",".join(tags),
+        "project": caller.project or "",
+        "repo": caller.repo or "",
+        "branch": caller.branch or "",
+        "user": user,
+        "gateway": there.gateway.name,
+    }
