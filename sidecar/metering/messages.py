@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 #: Events that say nothing about usage.
 SKIP = run_of(b"content_block_delta", b"ping", b"content_block_stop")
 
-_INPUT_SIDE = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-_SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-_OUTPUT = ("output_tokens",)
-_OUTPUT_DETAILS = ("thinking_tokens",)
-_SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
-_WORDS = ("service_tier", "speed", "inference_geo")
+_INPUT_SIDE = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"})
+_TOKENS = _INPUT_SIDE | {"output_tokens"}
+_SPLIT = frozenset({"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"})
+_OUTPUT_DETAILS = frozenset({"thinking_tokens"})
+_SERVER_TOOLS = frozenset({"web_search_requests", "web_fetch_requests"})
+_WORDS = frozenset({"service_tier", "speed", "inference_geo"})
 
 #: Iterations of these types are what the top level counts; compaction, advisor and whatever comes next are billed beside it.
 _IN_TOP_LEVEL = {"message", "fallback_message"}
@@ -90,7 +90,7 @@ class Messages:
 
     def reading(self) -> Reading:
         counts, split = self._counts, self._split
-        write_5m, write_1h = (split.get(name) for name in _SPLIT)
+        write_5m, write_1h = split.get("ephemeral_5m_input_tokens"), split.get("ephemeral_1h_input_tokens")
         written = counts.get("cache_creation_input_tokens")
         if written is not None:
             write_5m = (write_5m or 0) + max(written - (write_5m or 0) - (write_1h or 0), 0)
@@ -141,17 +141,19 @@ class Messages:
         """Take over what this usage object says.  `source` counts only if it holds a token count."""
         if not isinstance(usage, dict) or not usage:
             return
-        tokens = _valid(usage, _INPUT_SIDE)
+        tokens = _valid(usage, _TOKENS)
         split = _valid(usage.get("cache_creation"), _SPLIT)
-        output = _valid(usage, _OUTPUT) | _valid(usage.get("output_tokens_details"), _OUTPUT_DETAILS)
-        if tokens or split or output:
+        thinking = _valid(usage.get("output_tokens_details"), _OUTPUT_DETAILS)
+        if tokens or split or thinking:
             self._source = source if self._source is not UsageSource.FINAL else self._source
         # Zeros for the whole input side are a translator's way of saying nothing.
-        if any(tokens.values()) or any(split.values()) or not self._has_input():
-            self._counts |= tokens
+        if _some_input(tokens, split) or not _some_input(self._counts, self._split):
             self._split = split or self._split
-        self._counts |= output | _valid(usage.get("server_tool_use"), _SERVER_TOOLS)
-        self._words |= {name: word for name in _WORDS if (word := text(usage.get(name)))}
+        else:
+            tokens = {name: number for name, number in tokens.items() if name not in _INPUT_SIDE}
+        self._counts |= tokens | thinking | _valid(usage.get("server_tool_use"), _SERVER_TOOLS)
+        if not _WORDS.isdisjoint(usage):
+            self._words |= {name: word for name in _WORDS if (word := text(usage.get(name)))}
         cost = dollars(usage.get("cost"))
         self._cost = self._cost if cost is None else cost
         iterations = usage.get("iterations")
@@ -159,14 +161,15 @@ class Messages:
             beside = [entry for entry in iterations if isinstance(entry, dict) and entry.get("type") not in _IN_TOP_LEVEL]
             self._iterations = json.dumps(beside, separators=(",", ":")) if beside else None
 
-    def _has_input(self) -> bool:
-        return any(self._counts.get(name) for name in _INPUT_SIDE) or any(self._split.values())
+
+def _some_input(tokens: dict[str, int], split: dict[str, int]) -> bool:
+    return any(map(tokens.get, _INPUT_SIDE)) or any(split.values())
 
 
-def _valid(values: object, names: tuple[str, ...]) -> dict[str, int]:
+def _valid(values: object, names: frozenset[str]) -> dict[str, int]:
     if not isinstance(values, dict):
         return {}
-    return {name: number for name in names if (number := count(values.get(name))) is not None}
+    return {name: number for name, value in values.items() if name in names and (number := count(value)) is not None}
 
 
 def usage_of(reported: object) -> Usage:

@@ -33,6 +33,7 @@ _SPACE = b" \t\r\n"
 #: What a stream can begin with, after a byte order mark and white space.
 _STREAM = (b":", b"event:", b"data:", b"id:", b"retry:")
 _BEGINNINGS = (*_STREAM, _BOM)
+_LONGEST_BEGINNING = max(map(len, _BEGINNINGS))
 
 #: Who reads what is inference, by the client's path, with the events that each has no use for.
 _READERS: dict[str, tuple[type[messages.Messages | Chat | responses.Responses], re.Pattern[bytes]]] = {
@@ -113,7 +114,7 @@ class Meter:
         self._body.clear()
         if head.startswith(_STREAM):
             self._take = Meter._scan
-        elif any(start.startswith(head) for start in _BEGINNINGS):
+        elif len(head) < _LONGEST_BEGINNING and any(start.startswith(head) for start in _BEGINNINGS):
             self._body += head
             return
         else:
