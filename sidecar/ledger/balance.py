@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sidecar.budgets.budget import Spent, Unit
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 from sidecar.ledger.quarters import SECONDS
 
 if TYPE_CHECKING:

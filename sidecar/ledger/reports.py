@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypedDict
 
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 from sidecar.ledger.quarters import NUMBERS
 from sidecar.ledger.reader import reading
 from sidecar.ledger.sums import question

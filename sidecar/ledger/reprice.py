@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sidecar.clock import moment
 from sidecar.errors import SidecarError
-from sidecar.ledger.clock import moment
 from sidecar.ledger.row import billed
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 from sidecar.ledger.outcome import outcome
 from sidecar.metering.reading import Usage
 from sidecar.pricing.bill import Billed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 from sidecar.ledger.quarters import COLUMNS, NUMBERS, OF_HOURS, SECONDS
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from sidecar.clock import moment
 from sidecar.observe.redact import Redactor
 from sidecar.places import make_private, private_folder
 
@@ -118,8 +119,7 @@ class _Log:
 
     def _line(self, level: str, name: str, fields: Mapping[str, object], error: object) -> bytes:
         redactor = _redactor(self._secrets())
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        event = {"time": moment, "level": level, "event": name, **fields}
+        event = {"time": moment(time.time()), "level": level, "event": name, **fields}
         if lines := _traceback(error):
             exception = "\n".join(redactor.text(line) for line in lines)
             return json.dumps(redactor.event(event) | {"exception": exception}, ensure_ascii=False).encode()

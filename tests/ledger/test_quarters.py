@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sidecar.clock import moment
 from sidecar.ledger import hours, schema
-from sidecar.ledger.clock import moment
 from sidecar.ledger.reports import KEYS, report
 from sidecar.ledger.sums import quarters_within
 

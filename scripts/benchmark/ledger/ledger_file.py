@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 from sidecar.ledger.schema import connect
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.ledger.clock import moment
+from sidecar.clock import moment
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Times as the ledger writes them."""
+"""Times as the ledger and the log write them."""
 
 from __future__ import annotations
 
