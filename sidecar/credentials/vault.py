@@ -31,6 +31,7 @@ class Variables:
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
+        self._secrets: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str | None:
         return self._values.get(name)
@@ -43,12 +44,18 @@ class Variables:
         given = {name: value for name, value in mapping.items() if value}
         known = self._values | given
         before, self._values = self._values, {name: known[name] for name in allowed if name in known}
+        self._secrets = frozenset(_secret_in(name.upper(), value) for name, value in self._values.items()) - {""}
         return self._values != before
 
     def secrets(self) -> frozenset[str]:
         """The values that must not be written down: all but paths and host lists; of a proxy's URL the password."""
-        named = {name: value for name, value in self._values.items() if name.upper() not in _PUBLIC}
-        return frozenset(_proxy_password(value) if name.upper() in _PROXIES else value for name, value in named.items()) - {""}
+        return self._secrets
+
+
+def _secret_in(name: str, value: str) -> str:
+    if name in _PUBLIC:
+        return ""
+    return _proxy_password(value) if name in _PROXIES else value
 
 
 def _proxy_password(url: str) -> str:
@@ -83,6 +90,7 @@ class Vault:
         self._readings: dict[_Wanted, Reading] = {}
         self._looking: dict[_Wanted, asyncio.Future[Reading | None]] = {}
         self._handed_out: OrderedDict[str, None] = OrderedDict()
+        self._remembered: frozenset[str] = frozenset()
 
     async def secret(self, secret: Secret, *, origin: str, gateway: str) -> str:
         """Raises `NoCredential` or `CredentialFailed`."""
@@ -109,7 +117,7 @@ class Vault:
 
     def in_use(self) -> frozenset[str]:
         """Every secret that a log could come to hold: those handed out, also when since forgotten, and the variables'.  From any thread."""
-        return frozenset(self._handed_out).union((reading.value for reading in list(self._readings.values())), self._variables.secrets())
+        return self._remembered | self._variables.secrets()
 
     def _drop(self, wanted: _Wanted) -> None:
         self._readings.pop(wanted, None)
@@ -163,8 +171,11 @@ class Vault:
     def _hand_out(self, value: str) -> None:
         self._handed_out[value] = None
         self._handed_out.move_to_end(value)
-        while len(self._handed_out) > REMEMBERED_VALUES:
-            self._handed_out.popitem(last=False)
+        held = {reading.value for reading in self._readings.values()}
+        forgettable = [old for old in self._handed_out if old not in held and old != value]
+        for old in forgettable[: max(len(self._handed_out) - REMEMBERED_VALUES, 0)]:
+            del self._handed_out[old]
+        self._remembered = frozenset(self._handed_out)
 
 
 def _not_found(wanted: _Wanted) -> NoCredential:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from sidecar.clock import moment
 from sidecar.errors import SidecarError
-from sidecar.ledger.row import billed
+from sidecar.ledger.row import COLUMNS, Row, billed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def reprice(
             for rows in _batches(connection, given):
                 changes = []
                 for row in rows:
-                    found = cost(billed(dict(row)), terms(row["gateway"]))
+                    found = cost(billed(_known(row)), terms(row["gateway"]))
                     is_other = (found.nanousd, found.source) != (row["cost_nanousd"], row["price_source"])
                     if is_other:
                         changes.append((found.nanousd, found.source, row["id"]))
@@ -82,6 +82,11 @@ def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file://{quote(address)}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _known(row: sqlite3.Row) -> Row:
+    """What this version knows of it."""
+    return Row(**{name: row[name] for name in row.keys() if name in COLUMNS})  # noqa: SIM118 -- a row is iterated by its values
 
 
 def _batches(connection: sqlite3.Connection, given: dict[str, str]) -> Iterator[list[sqlite3.Row]]:

@@ -1,11 +1,13 @@
-"""A request's `Opening` and `Closing` as one row of the table `requests`: column names to plain values."""
+"""A request's `Opening` and `Closing` as one row of the table `requests`."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from sidecar.clock import moment
 from sidecar.ledger.outcome import outcome
@@ -13,104 +15,163 @@ from sidecar.metering.reading import Usage
 from sidecar.pricing.bill import Billed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sidecar.ledger.entry import Closing, Opening
 
-__all__ = ["Row", "billed", "closed", "moment", "opened", "storable"]
+Value: TypeAlias = str | int | float | None
 
-Row: TypeAlias = dict[str, str | int | float | None]
+
+class Row(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Named as the table's columns, in their order.  None is unknown, and left out where a row is written as JSON.
+
+    A struct, because rows are made, bound and encoded as often as requests end: as a dictionary that took twice as long.
+    """
+
+    id: str
+    instance: str
+    started_at: str
+    finished_at: str | None = None
+    kind: str
+    session: str
+    run: str | None = None
+    agent: str | None = None
+    parent_agent: str | None = None
+    gateway: str
+    tags: str
+    project: str | None = None
+    repo: str | None = None
+    branch: str | None = None
+    client: str | None = None
+    method: str
+    path: str
+    model_requested: str | None = None
+    model_sent: str | None = None
+    model_served: str | None = None
+    stream: bool | None = None
+    status: int | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    stop_reason: str | None = None
+    message_id: str | None = None
+    request_id: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_5m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    thinking_tokens: int | None = None
+    web_search_requests: int | None = None
+    web_fetch_requests: int | None = None
+    iterations: str | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    cache_status: str | None = None
+    usage_source: str | None = None
+    billing: str
+    cost_nanousd: int | None = None
+    price_source: str | None = None
+    reported_cost_usd: float | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    first_byte_ms: float | None = None
+    duration_ms: float | None = None
+    retry_count: int | None = None
+
+
+COLUMNS: tuple[str, ...] = Row.__struct_fields__
 
 
 def opened(opening: Opening) -> Row:
-    return {
-        "id": opening.id,
-        "instance": opening.instance,
-        "started_at": moment(opening.started_at),
-        "kind": opening.kind.value,
-        "session": opening.session,
-        "run": opening.run,
-        "agent": opening.agent,
-        "parent_agent": opening.parent_agent,
-        "gateway": opening.gateway,
-        "tags": _array(opening.tags),
-        "project": opening.project,
-        "repo": opening.repo,
-        "branch": opening.branch,
-        "client": opening.client,
-        "method": opening.method,
-        "path": opening.path,
-        "model_requested": opening.model_requested,
-        "model_sent": opening.model_sent,
-        "stream": opening.stream,
-        "billing": opening.billing,
-        "retry_count": opening.retry_count,
-    }
+    return Row(
+        id=opening.id,
+        instance=opening.instance,
+        started_at=moment(opening.started_at),
+        kind=opening.kind.value,
+        session=opening.session,
+        run=opening.run,
+        agent=opening.agent,
+        parent_agent=opening.parent_agent,
+        gateway=opening.gateway,
+        tags=_array(opening.tags),
+        project=opening.project,
+        repo=opening.repo,
+        branch=opening.branch,
+        client=opening.client,
+        method=opening.method,
+        path=opening.path,
+        model_requested=opening.model_requested,
+        model_sent=opening.model_sent,
+        stream=opening.stream,
+        billing=opening.billing,
+        retry_count=opening.retry_count,
+    )
 
 
 def closed(opening: Opening, closing: Closing) -> Row:
     """The whole row, its cost not known yet."""
+    row = opened(opening)
     reading = closing.reading
     usage = reading.usage
-    how, error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, reading)
     reported = reading.reported_cost_usd
-    return opened(opening) | {
-        "finished_at": moment(closing.finished_at),
-        "model_served": reading.model,
-        "status": closing.status,
-        "outcome": how,
-        "error_type": error_type,
-        "stop_reason": reading.stop_reason,
-        "message_id": reading.message_id,
-        "request_id": closing.request_id,
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_5m_tokens": usage.cache_write_5m,
-        "cache_write_1h_tokens": usage.cache_write_1h,
-        "thinking_tokens": usage.thinking,
-        "web_search_requests": usage.web_search_requests,
-        "web_fetch_requests": usage.web_fetch_requests,
-        "iterations": reading.iterations,
-        "service_tier": reading.service_tier,
-        "speed": reading.speed,
-        "inference_geo": reading.inference_geo,
-        "cache_status": closing.cache_status,
-        "usage_source": reading.usage_source.value,
-        "cost_nanousd": None,
-        "price_source": None,
-        "reported_cost_usd": closing.header_cost_usd if reported is None else reported,
-        "bytes_in": closing.bytes_in,
-        "bytes_out": closing.bytes_out,
-        "first_byte_ms": closing.first_byte_ms,
-        "duration_ms": closing.duration_ms,
-    }
+    row.outcome, row.error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, reading)
+    row.finished_at = moment(closing.finished_at)
+    row.model_served = reading.model
+    row.status = closing.status
+    row.stop_reason = reading.stop_reason
+    row.message_id = reading.message_id
+    row.request_id = closing.request_id
+    row.input_tokens = usage.input
+    row.output_tokens = usage.output
+    row.cache_read_tokens = usage.cache_read
+    row.cache_write_5m_tokens = usage.cache_write_5m
+    row.cache_write_1h_tokens = usage.cache_write_1h
+    row.thinking_tokens = usage.thinking
+    row.web_search_requests = usage.web_search_requests
+    row.web_fetch_requests = usage.web_fetch_requests
+    row.iterations = reading.iterations
+    row.service_tier = reading.service_tier
+    row.speed = reading.speed
+    row.inference_geo = reading.inference_geo
+    row.cache_status = closing.cache_status
+    row.usage_source = reading.usage_source.value
+    row.reported_cost_usd = closing.header_cost_usd if reported is None else reported
+    row.bytes_in = closing.bytes_in
+    row.bytes_out = closing.bytes_out
+    row.first_byte_ms = closing.first_byte_ms
+    row.duration_ms = closing.duration_ms
+    return row
 
 
-def billed(row: Mapping[str, Any]) -> Billed:
+def billed(row: Row) -> Billed:
     """What of a closed row decides its cost."""
     return Billed(
         usage=Usage(
-            input=row["input_tokens"],
-            output=row["output_tokens"],
-            cache_read=row["cache_read_tokens"],
-            cache_write_5m=row["cache_write_5m_tokens"],
-            cache_write_1h=row["cache_write_1h_tokens"],
-            web_search_requests=row["web_search_requests"],
+            input=row.input_tokens,
+            output=row.output_tokens,
+            cache_read=row.cache_read_tokens,
+            cache_write_5m=row.cache_write_5m_tokens,
+            cache_write_1h=row.cache_write_1h_tokens,
+            web_search_requests=row.web_search_requests,
         ),
-        model=row["model_served"] or row["model_sent"],
-        at=datetime.fromisoformat(row["finished_at"]).replace(microsecond=0),
-        service_tier=row["service_tier"],
-        speed=row["speed"],
-        inference_geo=row["inference_geo"],
-        iterations=row["iterations"],
-        cache_status=row["cache_status"],
+        model=row.model_served or row.model_sent,
+        at=_whole_second((row.finished_at or row.started_at)[: len("2026-11-21T01:57:06")]),
+        service_tier=row.service_tier,
+        speed=row.speed,
+        inference_geo=row.inference_geo,
+        iterations=row.iterations,
+        cache_status=row.cache_status,
     )
 
 
 def storable(row: Row) -> Row:
     """A header's bytes that are no UTF-8 arrive as lone surrogates, which SQLite refuses: a question mark for each."""
-    return {name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value for name, value in row.items()}
+    texts = {name: value for name, value in msgspec.structs.asdict(row).items() if isinstance(value, str)}
+    return msgspec.structs.replace(row, **{name: value.encode("utf-8", "replace").decode() for name, value in texts.items()})
+
+
+@lru_cache(maxsize=64)
+def _whole_second(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text}+00:00")
 
 
 @lru_cache(maxsize=256)

@@ -7,15 +7,19 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple
+
+from sidecar.clock import moment
 from sidecar.ledger.balance import balance
 from sidecar.ledger.hours import give_back, roll_up
-from sidecar.ledger.row import moment, storable
+from sidecar.ledger.row import COLUMNS, storable
 from sidecar.ledger.schema import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from sidecar.budgets.budget import Account, Spent
     from sidecar.ledger.row import Row
@@ -55,12 +59,12 @@ class Store:
             self._connection = _opened(self._path, alive)
         self._version = _version(self._connection)
 
-    def write(self, rows: Iterable[Row]) -> None:
+    def write(self, rows: Sequence[Row]) -> None:
         """Insert these rows, or replace what is known of them, in one transaction.  Raises sqlite3.Error, OSError."""
         with self._opened_file() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            for alike in _alike(rows):
-                self._upsert(connection, alike)
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                self._upsert(connection, rows[first : first + ROWS_AT_ONCE])
             connection.execute("COMMIT")
 
     def balance(self, account: Account) -> Spent:
@@ -102,18 +106,18 @@ class Store:
                 self._put_aside(error)
             raise
 
-    def _upsert(self, connection: sqlite3.Connection, alike: Sequence[Row]) -> None:
+    def _upsert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         try:
-            connection.execute(_upsert(tuple(alike[0]), len(alike)), [value for row in alike for value in row.values()])
+            connection.execute(_upsert(len(rows)), tuple(chain.from_iterable(map(astuple, rows))))
         except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError, OverflowError) as error:
             # One row is at fault, not the file: the others must not wait for it.
-            if len(alike) > 1:
-                for row in alike:
+            if len(rows) > 1:
+                for row in rows:
                     self._upsert(connection, [row])
             elif isinstance(error, UnicodeEncodeError):
-                self._upsert(connection, [storable(alike[0])])
+                self._upsert(connection, [storable(rows[0])])
             else:
-                self._on_problem("ledger.row_refused", f"row {alike[0].get('id')} cannot be stored: {error}")
+                self._on_problem("ledger.row_refused", f"row {rows[0].id} cannot be stored: {error}")
 
     def _put_aside(self, error: sqlite3.Error) -> None:
         """Move the damaged file and its companions to names that are free."""
@@ -157,20 +161,9 @@ def _close_lost(connection: sqlite3.Connection, alive: Collection[str]) -> None:
     )
 
 
-def _alike(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows with the same columns, some at a time."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row), []).append(row)
-    for group in groups.values():
-        for first in range(0, len(group), ROWS_AT_ONCE):
-            yield group[first : first + ROWS_AT_ONCE]
-
-
-@lru_cache(maxsize=2 * ROWS_AT_ONCE)
-def _upsert(columns: tuple[str, ...], rows: int) -> str:
-    """The names are `row.py`'s own, never from the wire.  sqlite3 keeps the prepared statement by its text."""
-    names = ", ".join(columns)
-    marks = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "id")
-    return f"INSERT INTO requests ({names}) VALUES {marks} ON CONFLICT (id) DO UPDATE SET {changes}"  # noqa: S608 -- see above
+@lru_cache(maxsize=ROWS_AT_ONCE)
+def _upsert(rows: int) -> str:
+    """For so many rows.  sqlite3 keeps the prepared statement by its text."""
+    marks = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "id")
+    return f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES {marks} ON CONFLICT (id) DO UPDATE SET {changes}"  # noqa: S608 -- our names

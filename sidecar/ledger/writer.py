@@ -216,7 +216,7 @@ class Ledger:
             if self.spending.has_accounts:
                 self.spending.add(_use(opening), _tokens(closing.reading.usage))
             if self._prices_settled:
-                row = self._priced(row, opening)
+                self._set_price(row, opening)
             else:
                 self._unpriced.append((opening, row))
         self._put(closing.id, row)
@@ -275,15 +275,16 @@ class Ledger:
         if not self._prices_settled:
             return
         for opening, row in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
-            self._put(opening.id, self._priced(row, opening))
+            self._set_price(row, opening)
+            self._put(opening.id, row)
 
-    def _priced(self, row: Row, opening: Opening) -> Row:
+    def _set_price(self, row: Row, opening: Opening) -> None:
         if self._cost is None:
-            return row
+            return
         found = self._cost(billed(row), opening.terms)
         if found.nanousd is not None and self.spending.has_accounts:
             self.spending.add(_use(opening), Spent(nanousd=found.nanousd, unpriced=-1))
-        return row | {"cost_nanousd": found.nanousd, "price_source": found.source}
+        row.cost_nanousd, row.price_source = found.nanousd, found.source
 
     def _balance(self, account: Account) -> Spent | None:
         known = self.spending.of(account)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 
@@ -24,7 +24,7 @@ SHORTEST_SECRET = 6
 
 TEXT_LIMIT = 4096
 DEPTH_LIMIT = 8
-#: Texts, and names of an event's fields, that are remembered as harmless.
+#: Texts that are remembered as harmless.
 HARMLESS_LIMIT = 1024
 
 #: Escape sequences whole (CSI; OSC, DCS and their kind up to their end; the two-character ones), then what is left of C0, DEL, C1,
@@ -73,6 +73,11 @@ def is_secret_name(name: str) -> bool:
     return any(_SECRET_WORD.fullmatch(word) for word in _WORD.findall(name))
 
 
+@lru_cache(maxsize=256)
+def _has_secret_name(names: tuple[str, ...]) -> bool:
+    return any(map(is_secret_name, names))
+
+
 class Redactor:
     """Takes `secrets` (printable ASCII) out of text and of events."""
 
@@ -103,22 +108,18 @@ class Redactor:
 
     def line(self, event: Mapping[str, object]) -> bytes:
         """`event` as JSON on one line."""
-        if self._is_harmless(event):
+        names = tuple(event)
+        if not _has_secret_name(names) and self.are_harmless((*names, *event.values())):
             return _encoded(event)
         return json.dumps(self.event(event), ensure_ascii=False, separators=(",", ":")).encode()
 
-    def _is_harmless(self, event: Mapping[str, object]) -> bool:
-        """Whether `event` would change nothing in it, which is so of nearly all: one search through the texts that were not looked at
-        before costs 6 µs, through all 17, `event` 130.
+    def are_harmless(self, values: Collection[object]) -> bool:
+        """Whether `event` would change nothing in them, which is so of nearly all: one search through the texts that were not looked at
+        before costs 5 µs, through all 17, `event` 130.
         """
-        if not _PLAIN.issuperset(map(type, event.values())):
+        if not _PLAIN.issuperset(map(type, values)):
             return False
-        names = tuple(event)
-        unseen = [str(value) for value in event.values() if type(value) in self._searched and value not in self._harmless]
-        if names not in self._harmless:
-            if any(map(is_secret_name, names)):
-                return False
-            unseen += names
+        unseen = [str(value) for value in values if type(value) in self._searched and value not in self._harmless]
         text = "\n".join(unseen)
         if (
             len(text) > TEXT_LIMIT
@@ -133,7 +134,7 @@ class Redactor:
             return False
         if len(self._harmless) > HARMLESS_LIMIT:
             self._harmless.clear()
-        self._harmless.update(unseen, [names])
+        self._harmless.update(unseen)
         return True
 
     def _field(self, name: object, value: object, depth: int) -> object:

@@ -113,4 +113,3 @@ async def _secrets(gateway: Gateway, vault: Vault) -> tuple[str, dict[str, str]]
         if isinstance(value, Secret)
     }
     return key, others
-

@@ -70,7 +70,16 @@ class Plans:
         self._known: dict[object, Plan] = {}
 
     def find(
-        self, settings: Settings, bearer: Pass, method: str, target: Target, fields: Sequence[Field], named: ByName, seen: Peek, *, is_read: bool
+        self,
+        settings: Settings,
+        bearer: Pass,
+        method: str,
+        target: Target,
+        fields: Sequence[Field],
+        named: ByName,
+        seen: Peek,
+        *,
+        is_read: bool,
     ) -> Plan:
         """`is_read`: the body's length is known from the body.  Raises `Refusal`."""
         if settings is not self._settings:

@@ -64,6 +64,7 @@ def test_six_starters_at_once_make_one_daemon_and_six_successes(home):
     assert [starter.returncode for starter in starters] == [0] * 6
     assert len(said) == 1
     assert re.fullmatch(rb"Serving on http://127\.0\.0\.1:\d+, gateway anthropic\.\n", said.pop())
+    home.run("stop")  # what it has logged is in the file by its end
     log = (home.path / "logs" / "sidecar.log").read_text()
     assert log.count("sidecar.started") == 1
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.ledger.row import Row
 from sidecar.observe import logs
 
 SECRET = "vck_0123456789abcdef"
@@ -52,14 +53,28 @@ def test_an_event_is_one_json_line_with_time_level_event_first(begun):
 
 
 def test_an_exchange_is_told_as_far_as_it_is_known(begun):
-    logs.log_exchange({"id": "1", "status": 200, "model_served": None, "path": f"/{SECRET}"}, None)
-    logs.log_exchange({"id": "2"}, "too large")
+    logs.log_exchange(row(id="1", status=200, path=f"/{SECRET}"), None)
+    logs.log_exchange(row(id="2", tags='["a"]'), "too large")
+    logs.log_exchange(row(id="3", tags='["a"]', bytes_in=7), None)
     logs.configure("warning", begun, frozenset, False)
-    logs.log_exchange({"id": "3"}, None)
-    one, two = lines(begun)
-    assert list(one.items())[1:] == [("level", "info"), ("event", "exchange.done"), ("id", "1"), ("status", 200), ("path", "/•••")]
-    assert list(two.items())[2:] == [("event", "exchange.done"), ("id", "2"), ("metering", "too large")]
-    logs.log_exchange({"id": "4"}, None)
+    logs.log_exchange(row(id="4"), None)
+    one, two, three = lines(begun)
+    assert [list(line)[:4] for line in (one, two, three)] == [["time", "level", "event", "id"]] * 3
+    assert (one["level"], one["event"], one["status"], one["path"], one.get("model_served", "")) == (
+        "info",
+        "exchange.done",
+        200,
+        "/•••",
+        "",
+    )
+    assert (two["id"], two["tags"], two["metering"]) == ("2", '["a"]', "too large")
+    assert three == {name: value for name, value in two.items() if name != "metering"} | {"time": three["time"], "id": "3", "bytes_in": 7}
+    logs.log_exchange(row(id="5"), None)
+
+
+def row(**differs) -> Row:
+    values = dict.fromkeys(("id", "instance", "started_at", "kind", "session", "gateway", "tags", "method", "path", "billing"), "x")
+    return Row(**values | differs)
 
 
 def test_events_below_the_level_are_not_written_and_the_level_can_be_changed(begun):
