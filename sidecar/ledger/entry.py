@@ -9,6 +9,7 @@ from sidecar.metering.reading import Reading
 from sidecar.wire.target import Kind
 
 if TYPE_CHECKING:
+    from sidecar.ledger.row import Row
     from sidecar.pricing.terms import Terms
 
 __all__ = ["Closing", "Ending", "Kind", "Opening"]
@@ -25,29 +26,14 @@ class Ending(StrEnum):
 
 
 class Opening(NamedTuple):
-    """Known when the request goes out.  `id` is a UUIDv7 as text, `started_at` seconds since the epoch."""
+    """Known when the request goes out: its `row`, which is the ledger's own from then on, and what of it budgets and prices need in
+    another form.  `started_at` in seconds since the epoch.
+    """
 
-    id: str
-    instance: str
+    row: Row
     started_at: float
     kind: Kind
-    session: str
-    run: str | None
-    agent: str | None
-    parent_agent: str | None
-    gateway: str
     tags: tuple[str, ...]
-    project: str | None
-    repo: str | None
-    branch: str | None
-    client: str | None
-    method: str
-    path: str
-    model_requested: str | None
-    model_sent: str | None
-    stream: bool | None
-    billing: str
-    retry_count: int | None
     terms: Terms
 
 

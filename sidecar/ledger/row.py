@@ -1,11 +1,11 @@
-"""A request's `Opening` and `Closing` as one row of the table `requests`."""
+"""One request as a row of the table `requests`, and what its end puts into it."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,9 +15,7 @@ from sidecar.metering.reading import Usage
 from sidecar.pricing.bill import Billed
 
 if TYPE_CHECKING:
-    from sidecar.ledger.entry import Closing, Opening
-
-Value: TypeAlias = str | int | float | None
+    from sidecar.ledger.entry import Closing, Kind
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -81,39 +79,12 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 COLUMNS: tuple[str, ...] = Row.__struct_fields__
 
 
-def opened(opening: Opening) -> Row:
-    return Row(
-        id=opening.id,
-        instance=opening.instance,
-        started_at=moment(opening.started_at),
-        kind=opening.kind.value,
-        session=opening.session,
-        run=opening.run,
-        agent=opening.agent,
-        parent_agent=opening.parent_agent,
-        gateway=opening.gateway,
-        tags=_array(opening.tags),
-        project=opening.project,
-        repo=opening.repo,
-        branch=opening.branch,
-        client=opening.client,
-        method=opening.method,
-        path=opening.path,
-        model_requested=opening.model_requested,
-        model_sent=opening.model_sent,
-        stream=opening.stream,
-        billing=opening.billing,
-        retry_count=opening.retry_count,
-    )
-
-
-def closed(opening: Opening, closing: Closing) -> Row:
-    """The whole row, its cost not known yet."""
-    row = opened(opening)
+def close(row: Row, kind: Kind, closing: Closing) -> None:
+    """Put in how it ended; what it cost is not known yet."""
     reading = closing.reading
     usage = reading.usage
     reported = reading.reported_cost_usd
-    row.outcome, row.error_type = outcome(opening.kind, closing.ending, closing.status, closing.own_error, reading)
+    row.outcome, row.error_type = outcome(kind, closing.ending, closing.status, closing.own_error, reading)
     row.finished_at = moment(closing.finished_at)
     row.model_served = reading.model
     row.status = closing.status
@@ -139,7 +110,6 @@ def closed(opening: Opening, closing: Closing) -> Row:
     row.bytes_out = closing.bytes_out
     row.first_byte_ms = closing.first_byte_ms
     row.duration_ms = closing.duration_ms
-    return row
 
 
 def billed(row: Row) -> Billed:
@@ -174,6 +144,6 @@ def _whole_second(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}+00:00")
 
 
-@lru_cache(maxsize=256)
-def _array(tags: tuple[str, ...]) -> str:
+def array(tags: tuple[str, ...]) -> str:
+    """As the column `tags` holds them."""
     return json.dumps(tags, ensure_ascii=False)

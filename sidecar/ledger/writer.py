@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sidecar.budgets.budget import Spent, Use
 from sidecar.budgets.spending import Spending
 from sidecar.ledger.entry import Closing, Kind, Opening
-from sidecar.ledger.row import billed, closed, opened
+from sidecar.ledger.row import billed, close
 from sidecar.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class Ledger:
         self._writer = threading.Thread(target=self._work, name="sidecar-ledger", daemon=True)
         self._loader: threading.Thread | None = None
         self._in_flight: dict[str, Opening] = {}
-        self._waiting: dict[str, Opening | Row] = {}
-        self._unpriced: deque[tuple[Opening, Row]] = deque(maxlen=WAITING_LIMIT)
+        self._waiting: dict[str, Row] = {}
+        self._unpriced: deque[Opening] = deque(maxlen=WAITING_LIMIT)
         self._cost: Callable[[Billed, Terms], Cost] | None = None
         self._prices_settled = False
         self._lost = 0
@@ -192,8 +192,8 @@ class Ledger:
     def _take(self, job: _Job) -> None:
         match job:
             case Opening():
-                self._in_flight[job.id] = job
-                self._put(job.id, job)
+                self._in_flight[job.row.id] = job
+                self._put(job.row)
                 if job.kind is Kind.INFERENCE:
                     self._begin_to_load_prices()
             case Closing():
@@ -211,19 +211,19 @@ class Ledger:
                 pass  # to be woken is all
 
     def _take_last(self, opening: Opening, closing: Closing) -> None:
-        row = closed(opening, closing)
+        close(opening.row, opening.kind, closing)
         if opening.kind is Kind.INFERENCE:
             if self.spending.has_accounts:
                 self.spending.add(_use(opening), _tokens(closing.reading.usage))
             if self._prices_settled:
-                self._set_price(row, opening)
+                self._set_price(opening)
             else:
-                self._unpriced.append((opening, row))
-        self._put(closing.id, row)
-        self._on_closed(row, closing.reading.gave_up)
+                self._unpriced.append(opening)
+        self._put(opening.row)
+        self._on_closed(opening.row, closing.reading.gave_up)
 
-    def _put(self, id_: str, known: Opening | Row) -> None:
-        self._waiting[id_] = known
+    def _put(self, row: Row) -> None:
+        self._waiting[row.id] = row
         if len(self._waiting) > WAITING_LIMIT:
             del self._waiting[next(iter(self._waiting))]
             self._lost += 1
@@ -233,7 +233,7 @@ class Ledger:
             ids = tuple(islice(self._waiting, JOBS_AT_ONCE))
             try:
                 self._store.open(self._alive)
-                self._store.write([_row(self._waiting[id_]) for id_ in ids])
+                self._store.write([self._waiting[id_] for id_ in ids])
             except Exception as error:  # noqa: BLE001 -- whatever is wrong, the rows are kept and tried again
                 self._later(error)
                 return
@@ -274,17 +274,17 @@ class Ledger:
         """Compute the cost of rows that went to disk before there were prices, and put them up for writing once more."""
         if not self._prices_settled:
             return
-        for opening, row in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
-            self._set_price(row, opening)
-            self._put(opening.id, row)
+        for opening in [self._unpriced.popleft() for _ in range(min(most, len(self._unpriced)))]:
+            self._set_price(opening)
+            self._put(opening.row)
 
-    def _set_price(self, row: Row, opening: Opening) -> None:
+    def _set_price(self, opening: Opening) -> None:
         if self._cost is None:
             return
-        found = self._cost(billed(row), opening.terms)
+        found = self._cost(billed(opening.row), opening.terms)
         if found.nanousd is not None and self.spending.has_accounts:
             self.spending.add(_use(opening), Spent(nanousd=found.nanousd, unpriced=-1))
-        row.cost_nanousd, row.price_source = found.nanousd, found.source
+        opening.row.cost_nanousd, opening.row.price_source = found.nanousd, found.source
 
     def _balance(self, account: Account) -> Spent | None:
         known = self.spending.of(account)
@@ -321,13 +321,9 @@ class Ledger:
         self._tidy_at = time.monotonic() + (_TIDY_SECONDS if is_more else _TIDY_AGAIN_SECONDS)
 
 
-def _row(known: Opening | Row) -> Row:
-    """Made when it is written: most requests have ended by then."""
-    return opened(known) if isinstance(known, Opening) else known
-
-
 def _use(opening: Opening) -> Use:
-    return Use(opening.started_at, opening.session, opening.gateway, opening.tags, opening.billing == "metered")
+    row = opening.row
+    return Use(opening.started_at, row.session, row.gateway, opening.tags, row.billing == "metered")
 
 
 def _tokens(usage: Usage) -> Spent:

@@ -68,7 +68,7 @@ async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, 
     key, secrets = await _secrets(there.gateway, parts.vault)
     fields = plan.fields(key, secrets, None if body is None else len(body))
 
-    record = Record(parts.ledger, parts.ids, parts.instance, request.method, target, plan, there, seen.stream, len(body or b""))
+    record = Record(parts.ledger, parts.ids, parts.instance, plan, there, seen.stream, len(body or b""))
     parts.under_way[record.id] = record
     upload = body if body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     answer = None

@@ -6,10 +6,12 @@ second request finds the plan of its first.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from sidecar.gateways.headers import outgoing
 from sidecar.gateways.route import route
+from sidecar.ledger.row import Row, array
 from sidecar.sessions.session import for_the_gateway, identify, union
 
 if TYPE_CHECKING:
@@ -34,16 +36,31 @@ _LENGTHS = frozenset({b"content-length", b"Content-Length"})
 class Plan:
     """`caller` asks, `there` is the way, `tags` are all that go along."""
 
-    def __init__(self, caller: Caller, there: Route, tags: tuple[str, ...], user: str, fields: Sequence[Field], named: ByName) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        there: Route,
+        tags: tuple[str, ...],
+        user: str,
+        method: str,
+        target: Target,
+        fields: Sequence[Field],
+        named: ByName,
+    ) -> None:
         self.caller = caller
         self.there = there
         self.tags = tags
+        self._row = _row(caller, there, tags, method, target)
         self._values = _template_values(caller, there, tags, user)
         self._theirs = for_the_gateway(fields)
         self._named = named
         self._made_with: tuple[str, Mapping[str, str]] | None = None
         self._made: list[Field] = []
         self._length_at: int | None = None
+
+    def row(self) -> Row:
+        """The ledger's row, with all that is known of it but which request it is."""
+        return copy(self._row)
 
     def fields(self, key: str, secrets: Mapping[str, str], length: int | None) -> list[Field]:
         """What goes out.  `secrets` are those of `gateway.headers` by name; `length` is the body's, None: the agent's fields tell it.
@@ -102,7 +119,7 @@ class Plans:
     ) -> Plan:
         caller = identify(bearer, named, seen.user_id)
         there = route(settings, caller, method, target, named, seen.model)
-        return Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, fields, named)
+        return Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, method, target, fields, named)
 
 
 def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: str) -> dict[str, str]:
@@ -115,3 +132,27 @@ def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: 
         "user": user,
         "gateway": there.gateway.name,
     }
+
+
+def _row(caller: Caller, there: Route, tags: tuple[str, ...], method: str, target: Target) -> Row:
+    return Row(
+        id="",
+        instance="",
+        started_at="",
+        kind=there.kind.value,
+        session=caller.session,
+        run=caller.run,
+        agent=caller.agent,
+        parent_agent=caller.parent_agent,
+        gateway=there.gateway.name,
+        tags=array(tags),
+        project=caller.project,
+        repo=caller.repo,
+        branch=caller.branch,
+        client=caller.client,
+        method=method,
+        path=target.path,
+        model_requested=there.model_requested,
+        billing=there.billing,
+        retry_count=caller.retry_count,
+    )

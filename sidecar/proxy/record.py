@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from sidecar.clock import moment
 from sidecar.ledger.entry import Closing, Ending, Opening
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.plan import Plan
     from sidecar.proxy.reply import Reply
-    from sidecar.wire.target import Target
 
 log = structlog.get_logger("sidecar.exchange")
 
@@ -39,15 +39,20 @@ class Record:
         ledger: Ledger,
         ids: Ids,
         instance: str,
-        method: str,
-        target: Target,
         plan: Plan,
         there: Route,
         stream: bool | None,
         bytes_in: int,
     ) -> None:
-        now, caller = time.time(), plan.caller
-        self.id = ids.next(int(now * 1000))
+        now = time.time()
+        row = plan.row()
+        row.id = self.id = ids.next(int(now * 1000))
+        row.instance = instance
+        row.started_at = moment(now)
+        row.model_sent = there.model_sent
+        row.stream = stream
+        self._opening = Opening(row, now, there.kind, plan.tags, there.gateway.terms)
+        ledger.open(self._opening)
         self._meter: Meter | None = None
         self._echo: Echo | None = None
         self.ending = Ending.CUT
@@ -59,31 +64,6 @@ class Record:
         self._status: int | None = None
         self._own_error: str | None = None
         self._facts = _NOTHING_SAID
-        self._opening = Opening(
-            id=self.id,
-            instance=instance,
-            started_at=now,
-            kind=there.kind,
-            session=caller.session,
-            run=caller.run,
-            agent=caller.agent,
-            parent_agent=caller.parent_agent,
-            gateway=there.gateway.name,
-            tags=plan.tags,
-            project=caller.project,
-            repo=caller.repo,
-            branch=caller.branch,
-            client=caller.client,
-            method=method,
-            path=target.path,
-            model_requested=there.model_requested,
-            model_sent=there.model_sent,
-            stream=stream,
-            billing=there.billing,
-            retry_count=caller.retry_count,
-            terms=there.gateway.terms,
-        )
-        ledger.open(self._opening)
 
     async def counted(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in content:
@@ -93,7 +73,7 @@ class Record:
     def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
         """`secrets`: what the request carried, and an error must not be quoted with."""
         coding = text(b", ".join(every(reply.named, b"content-encoding")))
-        self._meter = Meter(self._opening.kind, coding, self._opening.path)
+        self._meter = Meter(self._opening.kind, coding, self._opening.row.path)
         self._status = reply.status
         self._facts = reply_facts(reply.named)
         if reply.status >= _ERROR_STATUS:
@@ -122,16 +102,16 @@ class Record:
 
     def under_way(self) -> dict[str, object]:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
-        opening, now, first_byte = self._opening, time.monotonic(), self._first_byte_at
+        row, now, first_byte = self._opening.row, time.monotonic(), self._first_byte_at
         # Any text in an error may quote a secret.
         reading = self._meter.so_far() if self._meter is not None and self._echo is None else Reading()
         return {
-            "id": opening.id,
-            "session": opening.session,
-            "agent": opening.agent,
-            "gateway": opening.gateway,
-            "model": reading.model or opening.model_sent or opening.model_requested,
-            "client": opening.client,
+            "id": row.id,
+            "session": row.session,
+            "agent": row.agent,
+            "gateway": row.gateway,
+            "model": reading.model or row.model_sent or row.model_requested,
+            "client": row.client,
             "age_ms": round((now - self._begun) * 1000, 1),
             "first_byte_ms": None if first_byte is None else round((first_byte - self._begun) * 1000, 1),
             "bytes_out": self._bytes_out,
@@ -148,12 +128,12 @@ class Record:
         first_byte = self._first_byte_at
         reading = Reading(empty=True) if self._meter is None else self._meter.reading()
         if self._echo is not None and self._echo.found:
-            log.warning("reply.echoes_secret", id=self._opening.id, gateway=self._opening.gateway, status=self._status)
+            log.warning("reply.echoes_secret", id=self.id, gateway=self._opening.row.gateway, status=self._status)
             # Any text in such a reply may be the secret itself.
             reading, self._facts = Reading(), _NOTHING_SAID
         request_id, cache_status, header_cost = self._facts
         closing = Closing(
-            id=self._opening.id,
+            id=self.id,
             finished_at=self._opening.started_at + duration / 1000,
             ending=self.ending,
             status=self._status,

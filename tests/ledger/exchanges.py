@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sidecar.clock import moment
 from sidecar.ledger.entry import Closing, Ending, Kind, Opening
+from sidecar.ledger.row import Row, array
 from sidecar.metering.reading import Reading, Usage, UsageSource
 from sidecar.pricing.terms import Terms
 
@@ -33,9 +35,11 @@ def opening(number: int = 1, **differs) -> Opening:
         "stream": True,
         "billing": "metered",
         "retry_count": 0,
-        "terms": Terms("anthropic"),
-    }
-    return Opening(**values | differs)
+    } | differs
+    kind, tags = values["kind"], values["tags"]
+    terms = values.pop("terms", Terms("anthropic"))
+    row = Row(**values | {"started_at": moment(values["started_at"]), "kind": kind.value, "tags": array(tags)})
+    return Opening(row, values["started_at"], kind, tags, terms)
 
 
 def closing(number: int = 1, **differs) -> Closing:

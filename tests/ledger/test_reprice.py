@@ -36,7 +36,7 @@ def write(path: str, count: int = 1, first: int = 1, **differs) -> None:
     ledger = Ledger(path, "one", lambda *_: None)
     ledger.start()
     for number in range(first, first + count):
-        ledger.open(opening(number)._replace(started_at=NOON + number, **differs))
+        ledger.open(opening(number, started_at=NOON + number, **differs))
         ledger.close(closing(number, reading=reading(usage=SMALL)))
     ledger.stop()
 

@@ -85,7 +85,7 @@ def test_a_row_has_every_column_as_it_was_known(path, ledger, problems):
     (row,) = rows(path)
     assert row.pop("price_source").endswith(" anthropic/claude-opus-4-8, fast, us only")
     assert row == {
-        "id": opening().id,
+        "id": opening().row.id,
         "instance": "one",
         "started_at": "2026-11-21T09:30:00.250Z",
         "finished_at": "2026-11-21T09:30:02.250Z",

@@ -6,12 +6,15 @@ import time
 
 import sidecar.pricing.cost  # noqa: F401 - the price table is loaded before the clock starts
 from benchmark.processes import Failed
+from sidecar.clock import moment
 from sidecar.ledger.entry import Closing, Ending, Kind, Opening
+from sidecar.ledger.row import Row, array
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading, Usage, UsageSource
 from sidecar.pricing.terms import Terms
 
 _REQUESTS = 5_000
+_TAGS = ("laptop",)
 
 
 def microseconds_per_request(path: str) -> float:
@@ -37,17 +40,18 @@ def _id(number: int) -> str:
 
 
 def _opening(number: int, now: float) -> Opening:
-    return Opening(
+    started_at = now + number / 1000
+    row = Row(
         id=_id(number),
         instance="benchmark",
-        started_at=now + number / 1000,
-        kind=Kind.INFERENCE,
+        started_at=moment(started_at),
+        kind=Kind.INFERENCE.value,
         session=f"4f1c9a52-0000-4000-8000-{number // 100:012x}",
         run="run",
         agent=None,
         parent_agent=None,
         gateway="anthropic",
-        tags=("laptop",),
+        tags=array(_TAGS),
         project="shop",
         repo="github.com/example/shop",
         branch="main",
@@ -59,8 +63,8 @@ def _opening(number: int, now: float) -> Opening:
         stream=True,
         billing="metered",
         retry_count=0,
-        terms=Terms(provider="anthropic"),
     )
+    return Opening(row, started_at, Kind.INFERENCE, _TAGS, Terms(provider="anthropic"))
 
 
 def _closing(number: int, now: float) -> Closing:
