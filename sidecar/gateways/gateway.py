@@ -57,6 +57,14 @@ class Secret:
     """Where a secret comes from: the first source that has it wins."""
 
     sources: tuple[Source, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.sources))
+
+    def __hash__(self) -> int:
+        """Found once: the vault looks a secret up for every request, and sources are nested."""
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
     from sidecar.sessions.session import Caller
+    from sidecar.wire.body import Body
     from sidecar.wire.fields import ByName
     from sidecar.wire.target import Kind, Target
 
@@ -50,7 +51,7 @@ def route(settings: Settings, caller: Caller, method: str, target: Target, field
     )
 
 
-def mapped(there: Route, body: bytes | None) -> tuple[Route, bytes | None]:
+def mapped(there: Route, body: Body | None) -> tuple[Route, Body | None]:
     """The body with the gateway's own name for the model; both as they came where that cannot be put in for certain."""
     if body is None or there.model_sent is None or there.model_sent == there.model_requested:
         return there, body

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from aiohttp.web_protocol import RequestHandler
-
+    from sidecar.proxy.incoming import Downstream, Incoming
     from sidecar.wire.fields import Field
 
 _NO_BODY = frozenset({204, 304})
@@ -44,15 +43,16 @@ class Answer(web.StreamResponse):
         self._whole = body
         self._copy = copy
         self._pending = b""
-        self._protocol: RequestHandler | None = None
+        self._request: Incoming | None = None
+        self._protocol: Downstream | None = None
         self._transport: asyncio.Transport | None = None
         self._is_chunked = self._is_bodiless = self._is_over = False
 
-    async def prepare(self, request: web.BaseRequest) -> None:
+    async def prepare(self, request: Incoming) -> None:
         """Nothing is written yet: the head goes out with the first bytes of the body."""
-        if self._req is not None:
+        if self._request is not None:
             return
-        self._req = request
+        self._request = request
         self._protocol = request.protocol
         self._transport = request.transport
         # A 204 must not name a length (RFC 9110 section 8.6).
@@ -93,8 +93,8 @@ class Answer(web.StreamResponse):
             self._copy(data)
 
     async def drained(self) -> None:
-        if self._req is not None:
-            await self._req.writer.drain()
+        if self._request is not None:
+            await self._request.writer.drain()
 
     async def write_eof(self, _data: bytes = b"") -> None:
         """Called by the server when the handler is done."""

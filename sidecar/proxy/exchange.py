@@ -22,11 +22,8 @@ from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
 from sidecar.wire.body import Peek, peek
 from sidecar.wire.fields import first
-from sidecar.wire.target import Target
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from sidecar.config.live import LiveSettings
     from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Vault
@@ -34,9 +31,12 @@ if TYPE_CHECKING:
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.answer import Answer
+    from sidecar.proxy.incoming import Incoming
     from sidecar.proxy.upstream import Upstream
     from sidecar.sessions.passes import Pass
+    from sidecar.wire.body import Body
     from sidecar.wire.fields import ByName
+    from sidecar.wire.head import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,12 @@ class Parts:
     plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
-async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
-    """Forward one request of the holder of `bearer`, and relay the reply.  `named` are the request's fields by name."""
-    target = Target.parse(request.raw_path)
-    body = await whole(request, named, settings.body_limit) if target.is_read_whole and request.can_read_body else None
-    seen = _peek(named, body)
+async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
+    """Forward one request of the holder of `bearer`, and relay the reply."""
+    body: Body | None = await whole(request, settings.body_limit) if head.target.is_read_whole and request.can_read_body else None
+    seen = _peek(head.named, body)
 
-    plan = parts.plans.find(settings, bearer, request.method, target, request.raw_headers, named, seen, is_read=body is not None)
+    plan = parts.plans.find(settings, bearer, head, seen)
     await check_budgets(settings, plan, parts.ledger)
     there, body = mapped(plan.there, body)
     key, secrets = await _secrets(there.gateway, parts.vault)
@@ -73,7 +72,7 @@ async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, 
     upload = body if body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     answer = None
     try:
-        with closing(await parts.upstream.send(there.gateway, request.method, there.target, fields, upload, settings.timeouts)) as reply:
+        with closing(await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts)) as reply:
             record.answered(reply, (key, *secrets.values()))
             if reply.status == 401:
                 parts.vault.forget(there.gateway.name)
@@ -97,7 +96,7 @@ async def exchange(request: web.BaseRequest, named: ByName, settings: Settings, 
         record.close()
 
 
-def _peek(named: ByName, body: bytes | None) -> Peek:
+def _peek(named: ByName, body: Body | None) -> Peek:
     coding = first(named, b"content-encoding")
     if not body or (coding is not None and coding.strip().lower() not in {b"", b"identity"}):
         return Peek()

@@ -1,7 +1,6 @@
 """What becomes of a request, as far as its head says: who asks, where it goes, with which fields.
 
-Worked out once for each different head.  An agent sends the same with every request but for the body and its length, so that its
-second request finds the plan of its first.
+Worked out once for each head that is shared: an agent's second request finds the plan of its first.
 """
 
 from __future__ import annotations
@@ -15,22 +14,18 @@ from sidecar.ledger.row import Row, array
 from sidecar.sessions.session import for_the_gateway, identify, union
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sidecar.config.settings import Settings
     from sidecar.gateways.route import Route
     from sidecar.sessions.passes import Pass
     from sidecar.sessions.session import Caller
     from sidecar.wire.body import Peek
-    from sidecar.wire.fields import ByName, Field
-    from sidecar.wire.target import Target
+    from sidecar.wire.fields import Field
+    from sidecar.wire.head import Head
 
 #: An agent has a handful, one for each model and path that it asks for.
 MOST_PLANS = 256
-#: Bytes of header fields above which a plan is not remembered.
-LARGEST_HEAD = 16 * 1024
-
-_LENGTHS = frozenset({b"content-length", b"Content-Length"})
 
 
 class Plan:
@@ -42,18 +37,15 @@ class Plan:
         there: Route,
         tags: tuple[str, ...],
         user: str,
-        method: str,
-        target: Target,
-        fields: Sequence[Field],
-        named: ByName,
+        head: Head,
     ) -> None:
         self.caller = caller
         self.there = there
         self.tags = tags
-        self._row = _row(caller, there, tags, method, target)
+        self._row = _row(caller, there, tags, head)
         self._values = _template_values(caller, there, tags, user)
-        self._theirs = for_the_gateway(fields)
-        self._named = named
+        self._theirs = for_the_gateway(head.fields)
+        self._named = head.named
         self._made_with: tuple[str, Mapping[str, str]] | None = None
         self._made: list[Field] = []
         self._length_at: int | None = None
@@ -84,42 +76,24 @@ class Plans:
     def __init__(self, user: str) -> None:
         self._user = user
         self._settings: Settings | None = None
-        self._known: dict[object, Plan] = {}
+        self._known: dict[tuple[Head, str | None, str | None], Plan] = {}
 
-    def find(
-        self,
-        settings: Settings,
-        bearer: Pass,
-        method: str,
-        target: Target,
-        fields: Sequence[Field],
-        named: ByName,
-        seen: Peek,
-        *,
-        is_read: bool,
-    ) -> Plan:
-        """`is_read`: the body's length is known from the body.  Raises `Refusal`."""
+    def find(self, settings: Settings, bearer: Pass, head: Head, seen: Peek) -> Plan:
+        """`bearer` is the pass that `head` holds.  Raises `Refusal`."""
         if settings is not self._settings:
             self._settings = settings
             self._known.clear()
-        alike = tuple([field for field in fields if field[0] not in _LENGTHS]) if is_read else fields
-        # The fields hold the pass, and who is let in with it has the same one.
-        head = (method, target, seen.model, seen.user_id, alike)
-        plan = self._known.get(head)
+        key = (head, seen.model, seen.user_id)
+        plan = self._known.get(key)
         if plan is None:
-            plan = self._make(settings, bearer, method, target, fields, named, seen)
-            if sum(len(name) + len(value) for name, value in fields) <= LARGEST_HEAD:
+            caller = identify(bearer, head.named, seen.user_id)
+            there = route(settings, caller, head.method, head.target, head.named, seen.model)
+            plan = Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, head)
+            if head.is_shared:
                 if len(self._known) >= MOST_PLANS:
                     self._known.clear()
-                self._known[head] = plan
+                self._known[key] = plan
         return plan
-
-    def _make(
-        self, settings: Settings, bearer: Pass, method: str, target: Target, fields: Sequence[Field], named: ByName, seen: Peek
-    ) -> Plan:
-        caller = identify(bearer, named, seen.user_id)
-        there = route(settings, caller, method, target, named, seen.model)
-        return Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, method, target, fields, named)
 
 
 def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: str) -> dict[str, str]:
@@ -134,7 +108,7 @@ def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: 
     }
 
 
-def _row(caller: Caller, there: Route, tags: tuple[str, ...], method: str, target: Target) -> Row:
+def _row(caller: Caller, there: Route, tags: tuple[str, ...], head: Head) -> Row:
     return Row(
         id="",
         instance="",
@@ -150,8 +124,8 @@ def _row(caller: Caller, there: Route, tags: tuple[str, ...], method: str, targe
         repo=caller.repo,
         branch=caller.branch,
         client=caller.client,
-        method=method,
-        path=target.path,
+        method=head.method,
+        path=head.target.path,
         model_requested=there.model_requested,
         billing=there.billing,
         retry_count=caller.retry_count,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.plan import Plan
     from sidecar.proxy.reply import Reply
+    from sidecar.wire.body import Body
 
 log = structlog.get_logger("sidecar.exchange")
 
@@ -65,7 +66,7 @@ class Record:
         self._own_error: str | None = None
         self._facts = _NOTHING_SAID
 
-    async def counted(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def counted(self, content: AsyncIterator[Body]) -> AsyncIterator[Body]:
         async for piece in content:
             self._bytes_in += len(piece)
             yield piece

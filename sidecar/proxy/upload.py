@@ -6,21 +6,19 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
-from sidecar.wire.fields import first
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiohttp import web
-
-    from sidecar.wire.fields import ByName
+    from sidecar.proxy.incoming import Incoming
+    from sidecar.wire.body import Body
 
 #: Seconds without a byte after which the rest of a body is given up.  Agents send theirs in one go; but when the framing breaks in
 #: the middle, aiohttp (3.14) keeps that to itself until the next request, and a peer in a container can vanish without a packet.
 SILENCE_SECONDS = 60.0
 
 
-async def pieces(content: AsyncIterator[bytes], silence_seconds: float = SILENCE_SECONDS) -> AsyncIterator[bytes]:
+async def pieces(content: AsyncIterator[Body], silence_seconds: float = SILENCE_SECONDS) -> AsyncIterator[Body]:
     """What arrives, as it arrives.  Raises `Refusal` (`bad_request`) when nothing more does."""
     while True:
         try:
@@ -33,9 +31,9 @@ async def pieces(content: AsyncIterator[bytes], silence_seconds: float = SILENCE
         yield piece
 
 
-async def whole(request: web.BaseRequest, named: ByName, limit: int) -> bytes:
+async def whole(request: Incoming, limit: int) -> Body:
     """Raises `Refusal`: `request_too_large` as soon as it is known, `bad_request`."""
-    if int(first(named, b"content-length") or 0) > limit:
+    if (request.content_length or 0) > limit:
         raise _too_large(limit)
     if request.content.is_eof():  # all of it has come by now
         body = request.content.read_nowait()
@@ -49,7 +47,7 @@ async def whole(request: web.BaseRequest, named: ByName, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
         collected.append(piece)
-    return b"".join(collected)
+    return collected[0] if len(collected) == 1 else b"".join(collected)
 
 
 def _too_large(limit: int) -> Refusal:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.dial import Endpoint
     from sidecar.proxy.reply import Reply
     from sidecar.proxy.trust import Trust
+    from sidecar.wire.body import Body
     from sidecar.wire.fields import Field
 
 #: Wall clock against monotonic clock: more than this apart, and the machine has slept.
@@ -61,7 +62,7 @@ class Upstream:
         method: str,
         target: str,
         fields: list[Field],
-        body: bytes | AsyncIterable[bytes] | None,
+        body: Body | AsyncIterable[Body] | None,
         timeouts: Timeouts,
     ) -> Reply:
         """Send one request; its reply, to be closed by the caller, once status and fields are there.  Raises `Refusal`.
@@ -71,7 +72,7 @@ class Upstream:
         way = self._way(gateway)
         self._notice_sleep()
         connection = way.pool.take() or await way.pool.open(timeouts.connect)
-        streamed = body is not None and not isinstance(body, bytes)
+        streamed = body is not None and not isinstance(body, bytes | bytearray)
         chunked = streamed and not any(name.lower() == b"content-length" for name, _ in fields)
         reply = connection.start(_head(way, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
         try:

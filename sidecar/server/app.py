@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from sidecar.errors import Refusal
 from sidecar.proxy.exchange import exchange
+from sidecar.server.agents import KEEPALIVE_SECONDS, LINGER_SECONDS, Listener
 from sidecar.server.answers import no_content, refused
 from sidecar.server.guard import admit, check_form, check_way_in
 from sidecar.server.own import PREFIX
-from sidecar.wire.fields import by_name, every, text
+from sidecar.wire.fields import every, first, text
+from sidecar.wire.head import MOST_HEADS, Head
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.proxy.answer import Answer
+    from sidecar.proxy.incoming import Incoming
     from sidecar.server.own import Own
+    from sidecar.sessions.passes import Pass
 
 log = structlog.get_logger("sidecar.server")
 
@@ -27,10 +32,6 @@ WARM_UPS = ("/", "/api/hello")
 #: aiohttp's own limits (8 KiB, 128 fields) are below what Claude Code can be told to send.
 MAX_FIELD = 256 * 1024
 MAX_FIELDS = 512
-#: Seconds to go on reading a body that was answered early, so that the agent gets to see the answer.
-LINGER_SECONDS = 2.0
-#: Idle connections of agents; theirs are closed when they are.
-KEEPALIVE_SECONDS = 75.0
 
 _AGENT = frozenset({"agent"})
 
@@ -42,11 +43,13 @@ class App:
         self._own = own
         self._looked_at = -1.0
         self._pass_key = own.pass_key.current()
+        self._seen: tuple[Settings, bytes] | None = None
+        self._let_in: dict[tuple[Head, str | None], Pass] = {}
         self.is_draining = False
 
-    def runner(self) -> web.ServerRunner:
-        server = web.Server(
-            self._answered,
+    def listener(self) -> Listener:
+        others = web.Server(
+            self._other,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
@@ -56,60 +59,76 @@ class App:
             lingering_time=LINGER_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        return web.ServerRunner(server, shutdown_timeout=1.0)
+        return Listener(self._answered, others)
 
-    async def _answered(self, request: web.BaseRequest) -> Answer:
+    async def _other(self, request: web.BaseRequest) -> Answer:
+        head = Head(request.method, request.raw_path, request.raw_headers, request.version)
+        return await self._answered(head, request)
+
+    async def _answered(self, head: Head, request: Incoming) -> Answer:
         """No exception of ours, and no page of the library's, reaches an agent."""
         try:
-            return await self._handle(request)
+            return await self._handle(head, request)
         except Refusal as refusal:
             failure = refusal
-            log.info("request.refused", code=refusal.code, method=request.method, path=request.raw_path.partition("?")[0], why=str(refusal))
+            log.info("request.refused", code=refusal.code, method=head.method, path=head.raw_path.partition("?")[0], why=str(refusal))
         except ConnectionError:
             failure = Refusal("upstream_closed", "nobody is there to read this")
         except Exception:
-            log.exception("request.failed", method=request.method)
+            log.exception("request.failed", method=head.method)
             failure = Refusal("internal", "something went wrong here", "the log says what: sidecar logs")
         return refused(failure)
 
-    async def _handle(self, request: web.BaseRequest) -> Answer:
+    async def _handle(self, head: Head, request: Incoming) -> Answer:
         parts = self._own.parts
         settings = await self._look()
-        named = by_name(request.raw_headers)
-        check_way_in(request.remote, named, settings)
-        check_form(request.method, request.version, named)
-        if b"expect" in named:
-            await _go_on(request)
-        path = request.raw_path.partition("?")[0]
-        if request.method == "HEAD" and path in WARM_UPS:
-            parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
-            return no_content()
-        if path.startswith(PREFIX):
-            return await self._own.answer(request, settings)
-        bearer = admit(named, self._pass_key, _AGENT)
-        if any("websocket" in text(value).lower() for value in every(named, b"upgrade")):
-            raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
+        bearer = self._let_in.get((head, request.remote))
+        if bearer is None or bearer.expires <= time.time():
+            check_way_in(request.remote, head.named, settings)
+            check_form(head)
+            if b"expect" in head.named:
+                _go_on(head, request)
+            path = head.raw_path.partition("?")[0]
+            if head.method == "HEAD" and path in WARM_UPS:
+                parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
+                return no_content()
+            if path.startswith(PREFIX):
+                return await self._own.answer(head, request, settings)
+            bearer = admit(head.named, self._pass_key, _AGENT)
+            if any("websocket" in text(value).lower() for value in every(head.named, b"upgrade")):
+                raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
+            self._remember(head, request.remote, bearer)
         if self.is_draining:
             raise Refusal("draining", "the sidecar is shutting down", "it is back after: sidecar start")
         task = asyncio.current_task()
         if task is not None:
             parts.live.add(task)
         try:
-            return await exchange(request, named, settings, bearer, parts)
+            return await exchange(head, request, settings, bearer, parts)
         finally:
             parts.live.discard(task)
+
+    def _remember(self, head: Head, remote: str | None, bearer: Pass) -> None:
+        """What was let in with this head is let in with it again, while neither configuration nor pass key change."""
+        if head.is_shared:
+            if len(self._let_in) >= MOST_HEADS:
+                self._let_in.clear()
+            self._let_in[head, remote] = bearer
 
     async def _look(self) -> Settings:
         """Notice a changed configuration or pass key: one look at the two files for all requests that the event loop hands over at once."""
         live, now = self._own.parts.settings, asyncio.get_running_loop().time()
         if now != self._looked_at:
             await live.refresh()
-            self._pass_key = self._own.pass_key.current()
+            seen, self._seen = self._seen, (live.current, self._own.pass_key.current())
+            if seen != self._seen:
+                self._let_in.clear()
+                self._pass_key = self._seen[1]
             self._looked_at = now
         return live.current
 
 
-async def _go_on(request: web.BaseRequest) -> None:
+def _go_on(head: Head, request: Incoming) -> None:
     """Whoever waits for a 100 gets it; what else a request may expect is ignored (RFC 9110 section 10.1.1), not refused."""
-    if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if head.version >= (1, 1) and request.transport is not None and (first(head.named, b"expect") or b"").lower() == b"100-continue":
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

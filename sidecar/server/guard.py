@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.sessions.passes import Pass
     from sidecar.wire.fields import ByName
+    from sidecar.wire.head import Head
 
 
 def check_way_in(peer: str | None, fields: ByName, settings: Settings) -> None:
@@ -40,17 +41,18 @@ def check_way_in(peer: str | None, fields: ByName, settings: Settings) -> None:
         raise Refusal("forbidden_origin", "requests from web pages are not let in")
 
 
-def check_form(method: str, version: tuple[int, int], fields: ByName) -> None:
+def check_form(head: Head) -> None:
     """Raises `Refusal` (`bad_request`) for what the server library takes and nobody could hand on as it came.
 
     It removes the chunks and forgets the coding below them: `gzip, chunked` would arrive as gzip that nothing names.  It also takes
     a request line that ends in HTTP/2.0, or in no version at all, and answers in kind.
     """
-    if method == "CONNECT":
+    version = head.version
+    if head.method == "CONNECT":
         raise Refusal("bad_request", "the sidecar opens no tunnels", "set it as base URL, not as proxy")
     if version not in {(1, 0), (1, 1)}:
         raise Refusal("bad_request", f"HTTP/{version[0]}.{version[1]} is not spoken here", "send HTTP/1.1")
-    if any(value.strip().lower() != b"chunked" for value in every(fields, b"transfer-encoding")):
+    if any(value.strip().lower() != b"chunked" for value in every(head.named, b"transfer-encoding")):
         raise Refusal("bad_request", "the only transfer coding for a request is chunked", "compress with content-encoding instead")
 
 

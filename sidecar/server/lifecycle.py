@@ -16,7 +16,6 @@ import uuid
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
 
 from sidecar import __version__
 from sidecar.budgets.spending import Spending
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from sidecar.budgets.budget import Account, Spent
     from sidecar.config.settings import Settings
     from sidecar.places import Places
+    from sidecar.server.agents import Listener
 
 log = structlog.get_logger("sidecar.server")
 
@@ -55,6 +55,8 @@ SWITCH_SECONDS = 0.0005
 HANDOVER_SECONDS = 5.0
 #: Requests that are on their way when the port is handed over are still served by the one they were sent to.
 ON_THE_WAY_SECONDS = 0.1
+#: For what is still being answered when nothing is under way any more: the sidecar's own paths.
+LAST_ANSWERS_SECONDS = 1.0
 #: A second SIGTERM, or `stop --now`: what is still running gets this long to be cut properly.
 CUT_SECONDS = 2.0
 
@@ -136,10 +138,8 @@ class Life:
         await standing(self._live.current.budgets, ledger)  # the first request need not wait for the sums
         self._listen_to_signals()
 
-        runner = app.runner()
-        await runner.setup()
-        site = web.SockSite(runner, sock, backlog=BACKLOG)
-        await site.start()
+        listener = app.listener()
+        await listener.start(sock, BACKLOG)
         publisher.publish()
         log.info("sidecar.started", version=__version__, instance=self._instance, port=port, gateway=settings.gateway, config=settings.path)
         ready({"port": port, "notice": notice})
@@ -147,11 +147,11 @@ class Life:
         await upstream.prepare(self._live.current.gateways[self._live.current.gateway])
         await self._stopping.wait()
         if self._handover is not None:
-            await self._hand_over(runner, site)
+            await self._hand_over(listener)
         app.is_draining = True
         log.info("sidecar.draining", streams=len(parts.live))
         await self._drained(parts.live)
-        await runner.cleanup()
+        await listener.close(LAST_ANSWERS_SECONDS)
         upstream.close()
         await asyncio.to_thread(ledger.stop)
         log.info("sidecar.stopped", instance=self._instance)
@@ -170,13 +170,12 @@ class Life:
         if now:
             self._cutting.set()
 
-    async def _hand_over(self, runner: web.ServerRunner, site: web.SockSite) -> None:
-        await site.stop()
+    async def _hand_over(self, listener: Listener) -> None:
+        listener.stop()
         await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is
         self._lock.release()
         await asyncio.sleep(ON_THE_WAY_SECONDS)
-        if runner.server is not None:
-            runner.server.pre_shutdown()  # idle connections: an agent's next request has to find the next sidecar
+        listener.close_idle()  # an agent's next request has to find the next sidecar
 
     def _changed(self, publisher: Publisher, ledger: Ledger) -> None:
         settings, error = self._live.current, self._live.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from sidecar import __version__
@@ -17,20 +17,20 @@ from sidecar.proxy.budgets import counts, standing
 from sidecar.server.answers import answer, no_content
 from sidecar.server.guard import admit
 from sidecar.sessions.passes import health_proof
-from sidecar.wire.fields import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from aiohttp import web
 
     from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Variables
     from sidecar.places import Places
     from sidecar.proxy.answer import Answer
     from sidecar.proxy.exchange import Parts
+    from sidecar.proxy.incoming import Incoming
     from sidecar.server.state import Publisher
+    from sidecar.sessions.passes import Pass
     from sidecar.sessions.passkey import PassKey
+    from sidecar.wire.head import Head
 
 
 class Stop(Protocol):
@@ -45,6 +45,15 @@ _CONTROL = frozenset({"control"})
 _ANYBODY = frozenset({"control", "agent"})
 
 
+class _Asked(NamedTuple):
+    """`given` are the query's values, each name's first."""
+
+    bearer: Pass
+    request: Incoming
+    settings: Settings
+    given: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Own:
     """`stop` begins the end of this sidecar; the answer tells how many streams it then waits for."""
@@ -56,25 +65,25 @@ class Own:
     publisher: Publisher
     stop: Stop
 
-    async def answer(self, request: web.BaseRequest, settings: Settings) -> Answer:
-        path, _, query = request.raw_path.partition("?")
+    async def answer(self, head: Head, request: Incoming, settings: Settings) -> Answer:
+        path, _, query = head.raw_path.partition("?")
         given = {name: values[0] for name, values in parse_qs(query).items()}
-        if request.method == "GET" and path == PREFIX + "health":
+        if head.method == "GET" and path == PREFIX + "health":
             return self._health(settings, given)
-        handlers: dict[tuple[str, str], Callable[[web.BaseRequest, Settings, dict[str, str]], Awaitable[Answer]]] = {
-            ("GET", "status"): self._status,
-            ("GET", "streams"): self._streams,
-            ("GET", "usage"): self._usage,
-            ("GET", "credential"): self._credential,
-            ("POST", "variables"): self._variables,
-            ("POST", "forget"): self._forget,
-            ("POST", "stop"): self._stop,
+        handlers: dict[tuple[str, str], tuple[frozenset[str], Callable[[_Asked], Awaitable[Answer]]]] = {
+            ("GET", "status"): (_CONTROL, self._status),
+            ("GET", "streams"): (_CONTROL, self._streams),
+            ("GET", "usage"): (_ANYBODY, self._usage),
+            ("GET", "credential"): (_CONTROL, self._credential),
+            ("POST", "variables"): (_CONTROL, self._variables),
+            ("POST", "forget"): (_CONTROL, self._forget),
+            ("POST", "stop"): (_CONTROL, self._stop),
         }
-        handler = handlers.get((request.method, path.removeprefix(PREFIX)))
+        scopes, handler = handlers.get((head.method, path.removeprefix(PREFIX)), (_ANYBODY, None))
+        bearer = admit(head.named, self.pass_key.current(), scopes)
         if handler is None:
-            admit(by_name(request.raw_headers), self.pass_key.current(), _ANYBODY)
-            raise Refusal("not_found", f"the sidecar has no {request.method} {path[:80]}")
-        return await handler(request, settings, given)
+            raise Refusal("not_found", f"the sidecar has no {head.method} {path[:80]}")
+        return await handler(_Asked(bearer, request, settings, given))
 
     def _health(self, settings: Settings, given: dict[str, str]) -> Answer:
         """`warm` names the gateway of an agent that is about to start."""
@@ -85,30 +94,27 @@ class Own:
             value["proof"] = health_proof(self.pass_key.current(), given["nonce"][:256])
         return answer(value)
 
-    async def _status(self, request: web.BaseRequest, settings: Settings, _given: dict[str, str]) -> Answer:
-        self._for_the_owner(request)
-        budgets = [told(account, spent) for account, spent in await standing(settings.budgets, self.parts.ledger)]
-        return answer(self.publisher.status(settings, len(self.parts.live)) | {"budgets": budgets})
+    async def _status(self, asked: _Asked) -> Answer:
+        budgets = [told(account, spent) for account, spent in await standing(asked.settings.budgets, self.parts.ledger)]
+        return answer(self.publisher.status(asked.settings, len(self.parts.live)) | {"budgets": budgets})
 
-    async def _streams(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
-        self._for_the_owner(request)
+    async def _streams(self, _asked: _Asked) -> Answer:
         return answer({"streams": [record.under_way() for record in self.parts.under_way.values()]})
 
-    async def _usage(self, request: web.BaseRequest, settings: Settings, given: dict[str, str]) -> Answer:
-        bearer = admit(by_name(request.raw_headers), self.pass_key.current(), _ANYBODY)
+    async def _usage(self, asked: _Asked) -> Answer:
+        bearer, given = asked.bearer, asked.given
         session = given.get("session") or bearer.session or bearer.run
         newest = await asyncio.to_thread(newest_request, self.places.ledger, session, None if bearer.scope == "control" else bearer.run)
         if bearer.scope == "agent" and session not in {bearer.session, bearer.run} and newest is None:
             raise Refusal("forbidden_scope", "an agent's pass reads its own session only")
         used = await asyncio.to_thread(report, self.places.ledger, by="session", session=session)
-        known = await standing(settings.budgets, self.parts.ledger) if newest else []
+        known = await standing(asked.settings.budgets, self.parts.ledger) if newest else []
         budgets = [told(account, spent) for account, spent in known if newest and counts(account, session, newest.gateway, newest.tags)]
         return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets})
 
-    async def _credential(self, request: web.BaseRequest, settings: Settings, given: dict[str, str]) -> Answer:
-        self._for_the_owner(request)
-        name = given.get("gateway") or settings.gateway
-        gateway = settings.gateways.get(name)
+    async def _credential(self, asked: _Asked) -> Answer:
+        name = asked.given.get("gateway") or asked.settings.gateway
+        gateway = asked.settings.gateways.get(name)
         if gateway is None:
             raise Refusal("unknown_gateway", f"there is no gateway {name[:64]!r}", "see: sidecar gateways")
         where = error = None
@@ -120,33 +126,27 @@ class Own:
         self.publisher.key_seen(name, there=where is not None)
         return answer({"gateway": name, "key": where is not None, "where": where, "error": error})
 
-    async def _variables(self, request: web.BaseRequest, settings: Settings, _given: dict[str, str]) -> Answer:
-        self._for_the_owner(request)
-        value = await _json_object(request)
-        if self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, settings.variables):
+    async def _variables(self, asked: _Asked) -> Answer:
+        value = await _json_object(asked.request)
+        if self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, asked.settings.variables):
             self.parts.vault.forget()
             self.parts.upstream.look_again()
             self.publisher.keys_unknown()
         return no_content()
 
-    async def _forget(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
-        self._for_the_owner(request)
-        gateway = (await _json_object(request)).get("gateway")
+    async def _forget(self, asked: _Asked) -> Answer:
+        gateway = (await _json_object(asked.request)).get("gateway")
         self.parts.vault.forget(gateway if isinstance(gateway, str) else None)
         self.publisher.keys_unknown()
         return no_content()
 
-    async def _stop(self, request: web.BaseRequest, _settings: Settings, _given: dict[str, str]) -> Answer:
-        self._for_the_owner(request)
-        value = await _json_object(request)
+    async def _stop(self, asked: _Asked) -> Answer:
+        value = await _json_object(asked.request)
         self.stop(now=value.get("now") is True, handover=value.get("handover") is True)
         return answer({"streams": len(self.parts.live)})
 
-    def _for_the_owner(self, request: web.BaseRequest) -> None:
-        admit(by_name(request.raw_headers), self.pass_key.current(), _CONTROL)
 
-
-async def _json_object(request: web.BaseRequest) -> dict[str, object]:
+async def _json_object(request: Incoming) -> dict[str, object]:
     body = b""
     async for piece in request.content.iter_any():
         body += piece

@@ -15,6 +15,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: A body as it was received; nobody changes it.
+Body: TypeAlias = bytes | bytearray
 #: name, start and end of its value in the body
 Extent: TypeAlias = tuple[str, int, int]
 
@@ -39,7 +41,7 @@ class Peek(NamedTuple):
     user_id: str | None = None
 
 
-def peek(body: bytes) -> Peek:
+def peek(body: Body) -> Peek:
     """Read `model`, `stream` and `metadata.user_id`.  Anything that is not one valid JSON object gives an empty `Peek`."""
     try:
         wanted = _READ.decode(body)
@@ -55,7 +57,7 @@ def peek(body: bytes) -> Peek:
     )
 
 
-def splice(body: bytes, model: str) -> bytes | None:
+def splice(body: Body, model: str) -> bytes | None:
     """`body` with its top-level `model` string replaced by `model`; every other byte stays.
 
     None where that string cannot be told for certain: there are two of them, or `body` is not one valid JSON object.
@@ -67,7 +69,7 @@ def splice(body: bytes, model: str) -> bytes | None:
     return b"".join((body[:start], json.dumps(model, ensure_ascii=False).encode(), body[end:]))
 
 
-def top_level(body: bytes) -> list[Extent] | None:
+def top_level(body: Body) -> list[Extent] | None:
     """Each member of the one JSON object that `body` is, in order, repeated names included; None if it is anything else."""
     try:
         body.decode()
@@ -82,7 +84,7 @@ def top_level(body: bytes) -> list[Extent] | None:
         return None
 
 
-def _walk_fast(body: bytes) -> Iterator[Extent]:
+def _walk_fast(body: Body) -> Iterator[Extent]:
     """Let C validate and measure every value, then step from member to member.  ValueError where that cannot tell (repeated names)."""
     at = _after(body, 0, b"{")
     for index, (name, value) in enumerate(_RAW.decode(body).items()):
@@ -100,7 +102,7 @@ def _walk_fast(body: bytes) -> Iterator[Extent]:
     _after(body, at, b"}")
 
 
-def _walk_exactly(body: bytes) -> Iterator[Extent]:
+def _walk_exactly(body: Body) -> Iterator[Extent]:
     # As latin-1 every byte is one character, so that offsets in the text are offsets in the body; JSON's own signs are all ASCII.
     text = body.decode("latin-1")
     decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
@@ -126,7 +128,7 @@ def _walk_exactly(body: bytes) -> Iterator[Extent]:
         raise ValueError
 
 
-def _after(body: bytes, at: int, sign: bytes) -> int:
+def _after(body: Body, at: int, sign: bytes) -> int:
     """The offset of the first thing after `sign`, which has to stand at `at`, white space around it allowed."""
     at = _SPACE.match(body, at).end()  # type: ignore[union-attr]  # it matches everywhere
     if body[at : at + 1] != sign:
@@ -134,7 +136,7 @@ def _after(body: bytes, at: int, sign: bytes) -> int:
     return _SPACE.match(body, at + 1).end()  # type: ignore[union-attr]
 
 
-def _decoded(value: bytes) -> object:
+def _decoded(value: Body) -> object:
     try:
         decoded: object = json.loads(value)
     except (ValueError, RecursionError):

@@ -1,0 +1,178 @@
+"""An agent's connection: whatever is taken here, handed over or both, every request is answered as it came."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from fakes.leaks import nothing_left_behind
+from fakes.raw import raw_gateway, reply, says
+from fakes.running import client, one_gateway, request, running
+
+from sidecar.server import agents
+from sidecar.sessions.passkey import rotate
+
+CHUNKED = b"4\r\n{  }\r\n0\r\n\r\n"
+
+
+@pytest.fixture
+async def both(tmp_path):
+    async with nothing_left_behind(), raw_gateway(says(reply())) as there, running(tmp_path, one_gateway(there.url)) as sidecar:
+        yield there, sidecar
+
+
+async def read() -> None:
+    """The sidecar shares our event loop: by then it has what was sent."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def bodies(there):
+    return [each.body for each in there.requests]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200, -2, -1])
+async def test_a_request_in_two_pieces_is_one(both, cut):
+    there, sidecar = both
+    whole = request(sidecar, body=b'{"a":"%s"}' % (b"x" * 50))
+    async with client(sidecar) as agent:
+        agent.send(whole[:cut])
+        await read()
+        agent.send(whole[cut:])
+        assert (await agent.reply()).status == 200
+        agent.send(whole)
+        assert (await agent.reply()).status == 200
+    assert bodies(there) == [whole[whole.index(b"{") :]] * 2
+
+
+async def test_a_body_larger_than_one_read_arrives_as_it_was(both):
+    there, sidecar = both
+    body = json.dumps({"a": "".join(chr(32 + number * 7 % 90) for number in range(3_000_000))}).encode()
+    async with client(sidecar) as agent:
+        for _ in range(2):
+            agent.send(request(sidecar, body=body))
+            assert (await agent.reply()).status == 200
+    assert bodies(there) == [body] * 2
+
+
+async def test_requests_sent_ahead_are_answered_in_their_order(both):
+    there, sidecar = both
+    sent = [b'{"n":%d}' % number for number in range(20)]
+    async with client(sidecar) as agent:
+        agent.send(b"".join(request(sidecar, body=body) for body in sent))
+        for _ in sent:
+            assert (await agent.reply()).status == 200
+    assert bodies(there) == sent
+
+
+async def test_many_requests_sent_ahead_of_a_slow_answer_are_held_back_and_answered(both):
+    there, sidecar = both
+    body = b'{"a":"%s"}' % (b"x" * 5000)
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, body=body) * 60)
+        for _ in range(60):
+            assert (await agent.reply()).status == 200
+    assert bodies(there) == [body] * 60
+
+
+async def test_plain_and_other_requests_share_a_connection(both):
+    there, sidecar = both
+    chunked = request(sidecar, b"Transfer-Encoding: chunked", body=None) + CHUNKED
+    async with client(sidecar) as agent:
+        for sent in (request(sidecar), chunked, request(sidecar), chunked):
+            agent.send(sent)
+            assert (await agent.reply()).status == 200
+        agent.send(request(sidecar, body=b"[]") + chunked + request(sidecar, body=b"[]"))
+        for _ in range(3):
+            assert (await agent.reply()).status == 200
+    assert bodies(there) == [b"{}", b"{  }", b"{}", b"{  }", b"[]", b"{  }", b"[]"]
+
+
+async def test_other_requests_behind_plain_ones_are_handed_over_in_their_order(both):
+    there, sidecar = both
+    chunked = request(sidecar, b"Transfer-Encoding: chunked", body=None) + CHUNKED
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, body=b"[]") + chunked + request(sidecar, body=b"[1]"))
+        for _ in range(3):
+            assert (await agent.reply()).status == 200
+    assert bodies(there) == [b"[]", b"{  }", b"[1]"]
+
+
+async def test_lengths_of_one_head_are_each_requests_own(both):
+    there, sidecar = both
+    sent = [b"{}", b"", b'{"a":1}', b"{ }", b""]
+    async with client(sidecar) as agent:
+        for body in sent:
+            agent.send(request(sidecar, body=body))
+            assert (await agent.reply()).status == 200
+    assert bodies(there) == sent
+    assert [each.values(b"content-length") for each in there.requests] == [[b"%d" % len(body)] for body in sent]
+
+
+async def test_a_head_that_was_let_in_is_refused_once_its_pass_is_not_valid_any_more(both):
+    there, sidecar = both
+    sent = request(sidecar)
+    async with client(sidecar) as agent:
+        for _ in range(2):
+            agent.send(sent)
+            assert (await agent.reply()).status == 200
+        rotate(sidecar.places.pass_key)
+        agent.send(sent)
+        assert (await agent.reply()).status == 401
+    assert len(there.requests) == 2
+
+
+async def test_a_head_that_was_let_in_goes_where_the_new_configuration_says(both):
+    there, sidecar = both
+    sent = request(sidecar)
+    async with raw_gateway(says(reply())) as other, client(sidecar) as agent:
+        agent.send(sent)
+        assert (await agent.reply()).status == 200
+        (sidecar.home / "config.yaml").write_text(one_gateway(other.url) + "tags: [moved]\n")
+        agent.send(sent)
+        assert (await agent.reply()).status == 200
+        assert (len(there.requests), len(other.requests)) == (1, 1)
+    assert [row["tags"] for row in await sidecar.rows(2)] == ["[]", '["moved"]']
+
+
+async def test_a_refusal_is_seen_by_an_agent_that_is_still_sending(both):
+    there, sidecar = both
+    body = b"x" * 1_000_000
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, held="sidecar-pass-no", body=body)[:-500_000])
+        got = await agent.reply()
+        assert got.status == 401
+        agent.send(body[-500_000:])
+        assert await agent.reader.read() == b""
+    assert there.requests == []
+
+
+async def test_a_refused_agent_that_stops_sending_is_let_go(both, monkeypatch):
+    monkeypatch.setattr(agents, "LINGER_SECONDS", 0.05)
+    _, sidecar = both
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, held="sidecar-pass-no", body=b"x" * 1000)[:-1])
+        assert (await agent.reply()).status == 401
+        assert await agent.reader.read() == b""
+
+
+async def test_an_idle_connection_is_closed(both, monkeypatch):
+    monkeypatch.setattr(agents, "KEEPALIVE_SECONDS", 0.05)
+    _, sidecar = both
+    async with client(sidecar) as agent:
+        for _ in range(2):
+            agent.send(request(sidecar))
+            assert (await agent.reply()).status == 200
+        assert await agent.reader.read() == b""
+
+
+async def test_an_agent_that_leaves_ends_its_request(both):
+    there, sidecar = both
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, body=b"x" * 1000)[:-1])
+        await read()
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar))
+        assert (await agent.reply()).status == 200
+    assert len(there.requests) == 1
