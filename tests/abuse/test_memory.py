@@ -116,11 +116,11 @@ async def test_an_upload_to_a_streamed_path_takes_no_memory_of_its_length(tmp_pa
 
     async def script(talk):
         nonlocal taken
-        await talk.reader.readuntil(b"\r\n\r\n")
+        head = await talk.reader.readuntil(b"\r\n\r\n")
         taken = 0
         while data := await talk.reader.read(MIB):
             taken += len(data)
-            if taken in (UPLOAD_BYTES, 4 * MIB):
+            if taken == (4 * MIB if b"/v1/warm" in head else UPLOAD_BYTES):
                 await talk.send(reply(b"x" * 4 * MIB, b"Connection: close"))
                 return
 

@@ -109,8 +109,8 @@ class Daemon:
             return [dict(row) for row in ledger.execute("SELECT * FROM requests ORDER BY id")]
 
     def log(self) -> list[dict[str, object]]:
-        lines = (Path(self.places.logs) / "sidecar.log").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        lines = (Path(self.places.logs) / "sidecar.log").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]  # the last one may be half written
 
     async def started(self, *options: str) -> dict[str, object]:
         return await asyncio.to_thread(self.start, *options)
