@@ -48,7 +48,7 @@ def sidecar(gateway_port: int, folder: str) -> Iterator[list[Proxy]]:
     The second row is the same daemon asked for a path that carries no messages: neither the body is looked into nor the reply.
     """
     base = f"base_url: http://127.0.0.1:{gateway_port}, credential: {{env: BENCH_KEY}}"
-    config = f"gateway: bench\ngateways:\n  bench: {{{base}}}\n  mapped: {{{base}, models: {{bench-splice: bench-json}}}}\n"
+    config = f"gateway: bench\ngateways:\n  bench: {{{base}, models: {{bench-splice: bench-json}}}}\n"
     with home(folder, config, {"BENCH_KEY": KEY}) as environment, pinned(PROXY_CORE):
         ran([SIDECAR, "start"], environment)
         running = state.read(places.find(environment).state_file)

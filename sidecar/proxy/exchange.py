@@ -63,7 +63,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
 
     plan = parts.plans.find(settings, bearer, head, seen)
     await check_budgets(settings, plan, parts.ledger)
-    there, body = mapped(plan.there, body)
+    there, body = mapped(plan.there, body, seen)
     key, secrets = await _secrets(there.gateway, parts.vault)
     fields = plan.fields(key, secrets, None if body is None else len(body))
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, cast
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: A body as it was received; nobody changes it.
 Body: TypeAlias = bytes | bytearray
@@ -21,59 +21,59 @@ Body: TypeAlias = bytes | bytearray
 Extent: TypeAlias = tuple[str, int, int]
 
 
-class _Wanted(msgspec.Struct):
-    model: object = None
-    stream: object = None
-    metadata: object = None
-
-
-_READ = msgspec.json.Decoder(_Wanted)
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
+Members: TypeAlias = dict[str, msgspec.Raw]
+
+
 class Peek(NamedTuple):
-    """What one request body says of itself."""
+    """What one request body says of itself.  `members` are those of its top level, where one pass could tell them apart."""
 
     model: str | None = None
     stream: bool | None = None
     user_id: str | None = None
+    members: Members | None = None
 
 
 def peek(body: Body) -> Peek:
     """Read `model`, `stream` and `metadata.user_id`.  Anything that is not one valid JSON object gives an empty `Peek`."""
+    members: Members | None
+    values: Mapping[str, Body | msgspec.Raw]
     try:
-        wanted = _READ.decode(body)
+        values = members = _RAW.decode(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
         # Lone surrogates are valid JSON, which JSON.stringify writes, and which msgspec refuses.
-        values = {name: body[start:end] for name, start, end in top_level(body) or ()}
-        wanted = _Wanted(*(_decoded(values.get(name, b"null")) for name in _Wanted.__struct_fields__))
-    user_id = wanted.metadata.get("user_id") if isinstance(wanted.metadata, dict) else None
+        members, values = None, {name: body[start:end] for name, start, end in top_level(body) or ()}
+    model, stream, metadata = (_decoded(values.get(name)) for name in ("model", "stream", "metadata"))
+    user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
     return Peek(
-        model=wanted.model if isinstance(wanted.model, str) else None,
-        stream=wanted.stream if isinstance(wanted.stream, bool) else None,
+        model=model if isinstance(model, str) else None,
+        stream=stream if isinstance(stream, bool) else None,
         user_id=user_id if isinstance(user_id, str) else None,
+        members=members,
     )
 
 
-def splice(body: Body, model: str) -> bytes | None:
-    """`body` with its top-level `model` string replaced by `model`; every other byte stays.
+def splice(body: Body, model: str, members: Members | None = None) -> bytes | None:
+    """`body` with its top-level `model` string replaced by `model`; every other byte stays.  `members` are what `peek` found.
 
     None where that string cannot be told for certain: there are two of them, or `body` is not one valid JSON object.
     """
-    extents = [(start, end) for name, start, end in top_level(body) or () if name == "model"]
+    extents = [(start, end) for name, start, end in top_level(body, members) or () if name == "model"]
     if len(extents) != 1:
         return None
     start, end = extents[0]
     return b"".join((body[:start], json.dumps(model, ensure_ascii=False).encode(), body[end:]))
 
 
-def top_level(body: Body) -> list[Extent] | None:
+def top_level(body: Body, members: Members | None = None) -> list[Extent] | None:
     """Each member of the one JSON object that `body` is, in order, repeated names included; None if it is anything else."""
     try:
         body.decode()
-        return list(_walk_fast(body))
+        return list(_walk_fast(body, _RAW.decode(body) if members is None else members))
     except (ValueError, RecursionError, msgspec.DecodeError):
         pass
     # Repeated names, and lone surrogates, which are valid JSON and which JSON.stringify writes: rare, so five times slower is fine.
@@ -84,18 +84,19 @@ def top_level(body: Body) -> list[Extent] | None:
         return None
 
 
-def _walk_fast(body: Body) -> Iterator[Extent]:
-    """Let C validate and measure every value, then step from member to member.  ValueError where that cannot tell (repeated names)."""
+def _walk_fast(body: Body, members: Members) -> Iterator[Extent]:
+    """C has validated and measured every value: step from member to member.  ValueError where that cannot tell (repeated names)."""
     at = _after(body, 0, b"{")
-    for index, (name, value) in enumerate(_RAW.decode(body).items()):
+    for index, (name, value) in enumerate(members.items()):
         if index:
             at = _after(body, at, b",")
         key = _STRING.match(body, at)
         if key is None or (key[0][1:-1] != name.encode() and json.loads(key[0]) != name):
             raise ValueError
         start = _after(body, key.end(), b":")
-        end = start + len(raw := bytes(value))
-        if body[start:end] != raw:
+        raw = memoryview(value)
+        end = start + raw.nbytes
+        if not body.startswith(raw, start):  # nothing of 1 MB is copied for it
             raise ValueError
         yield name, start, end
         at = _SPACE.match(body, end).end()  # type: ignore[union-attr]  # it matches everywhere
@@ -136,12 +137,17 @@ def _after(body: Body, at: int, sign: bytes) -> int:
     return _SPACE.match(body, at + 1).end()  # type: ignore[union-attr]
 
 
-def _decoded(value: Body) -> object:
+def _decoded(value: Body | msgspec.Raw | None) -> object:
+    if value is None:
+        return None
     try:
-        decoded: object = json.loads(value)
+        return msgspec.json.decode(value)
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        pass
+    try:
+        return cast("object", json.loads(bytes(value)))
     except (ValueError, RecursionError):
         return None
-    return decoded
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -30,7 +30,8 @@ VALUES = dict.fromkeys(("session", "tags", "project", "repo", "branch", "user", 
 def choose(gateway: Gateway, *, fields=(), body=b"{}", path="/v1/messages", method="POST", pinned=None):
     caller = identify(Pass("r", 1, gateway=pinned), by_name(fields), None)
     settings = Settings({gateway.name: gateway}, gateway=gateway.name)
-    return mapped(route(settings, caller, method, Target.parse(path), by_name(fields), peek(body).model), body)
+    seen = peek(body)
+    return mapped(route(settings, caller, method, Target.parse(path), by_name(fields), seen.model), body, seen)
 
 
 def test_a_mapped_model_changes_its_own_bytes_only():

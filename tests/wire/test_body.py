@@ -48,8 +48,9 @@ NOT_ONE_OBJECT = {
 
 @pytest.mark.parametrize("body", NOT_ONE_OBJECT.values(), ids=NOT_ONE_OBJECT)
 def test_what_is_not_one_valid_object_has_no_fields(body):
-    assert peek(body) == Peek()
+    assert peek(body)._replace(members=None) == Peek()
     assert splice(body, "new") is None
+    assert splice(body, "new", peek(body).members) is None
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_any_object_changes_in_its_model_alone(before, model, new, after, indent
     (start, end) = next((start, end) for name, start, end in top_level(body) if name == "model")
     spliced = splice(body, new)
     assert spliced is not None
+    assert splice(body, new, peek(body).members) == splice(bytearray(body), new, peek(bytearray(body)).members) == spliced
     assert spliced[:start] == body[:start]
     assert spliced[len(spliced) - (len(body) - end) :] == body[end:]
     assert json.loads(spliced)["model"] == new
