@@ -16,7 +16,7 @@ from sidecar import places
 from sidecar.daemon import state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
 KEY = "gateway-key-0123456789"
@@ -43,20 +43,33 @@ def direct(gateway_port: int, _folder: str) -> AbstractContextManager[list[Proxy
 
 @contextlib.contextmanager
 def sidecar(gateway_port: int, folder: str) -> Iterator[list[Proxy]]:
-    """A daemon with pass check, ledger and log, as `sidecar start` starts it.
-
-    The second row is the same daemon asked for a path that carries no messages: neither the body is looked into nor the reply.
-    """
-    base = f"base_url: http://127.0.0.1:{gateway_port}, credential: {{env: BENCH_KEY}}"
-    config = f"gateway: bench\ngateways:\n  bench: {{{base}, models: {{bench-splice: bench-json}}}}\n"
-    with home(folder, config, {"BENCH_KEY": KEY}) as environment, pinned(PROXY_CORE):
+    """A daemon with pass check, ledger and log, as `sidecar start` starts it; and one whose meter looks at nothing."""
+    base = f"{{base_url: http://127.0.0.1:{gateway_port}, credential: {{env: BENCH_KEY}}, models: {{bench-splice: bench-json}}}}"
+    config = f"gateway: bench\ngateways:\n  bench: {base}\n"
+    apart = os.path.join(folder, "unmetered")
+    os.makedirs(apart, exist_ok=True)
+    with home(folder, config, {"BENCH_KEY": KEY}) as environment, pinned(PROXY_CORE), _unmetered(config, apart) as unmetered:
         ran([SIDECAR, "start"], environment)
         running = state.read(places.find(environment).state_file)
         if running is None:
             raise Failed("the sidecar's daemon has ended")
-        token = ran([SIDECAR, "token"], environment).strip()
-        proxy = Proxy("sidecar", running["port"], running["pid"], (f"x-api-key: {token}",))
-        yield [proxy, replace(proxy, name="sidecar, unmetered", path="/bench/messages", scenarios=UNMETERED)]
+        yield [Proxy("sidecar", running["port"], running["pid"], _pass(environment)), unmetered]
+
+
+@contextlib.contextmanager
+def _unmetered(config: str, folder: str) -> Iterator[Proxy]:
+    port = free_port()
+    command = [sys.executable, "-P", os.path.join(os.path.dirname(__file__), "unmetered.py")]
+    with (
+        home(folder, f"listen: 127.0.0.1:{port}\n{config}", {"BENCH_KEY": KEY}) as environment,
+        started(command, folder, environment) as process,
+    ):
+        wait_for_answer(f"http://127.0.0.1:{port}/_sidecar/health", process)
+        yield Proxy("sidecar, unmetered", port, process.pid, _pass(environment), scenarios=UNMETERED)
+
+
+def _pass(environment: Mapping[str, str]) -> tuple[str, ...]:
+    return (f"x-api-key: {ran([SIDECAR, 'token'], environment).strip()}",)
 
 
 @contextlib.contextmanager
