@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BODY_LIMIT = 32 * 1024 * 1024
-#: Bytes of a reply that are looked at together: event by event, each in a packet of its own, metering took twice as long.
+#: Bytes of a reply that are looked at together: events come in packets of their own, and nobody needs to know at once what they say.
 GATHERED = 4 * 1024
 #: Of a reply that is no message nothing but an error envelope is wanted.
 ENVELOPE_LIMIT = 256 * 1024

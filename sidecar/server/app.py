@@ -43,7 +43,7 @@ class App:
         self._own = own
         self._looked_at = -1.0
         self._pass_key = own.pass_key.current()
-        self._seen: tuple[Settings, bytes] | None = None
+        self._settings: Settings | None = None
         self._let_in: dict[tuple[Head, str | None], Pass] = {}
         self.is_draining = False
 
@@ -120,11 +120,10 @@ class App:
         live, now = self._own.parts.settings, asyncio.get_running_loop().time()
         if now != self._looked_at:
             await live.refresh()
-            seen, self._seen = self._seen, (live.current, self._own.pass_key.current())
-            if seen != self._seen:
+            pass_key = self._own.pass_key.current()
+            if live.current is not self._settings or pass_key != self._pass_key:
                 self._let_in.clear()
-                self._pass_key = self._seen[1]
-            self._looked_at = now
+            self._settings, self._pass_key, self._looked_at = live.current, pass_key, now
         return live.current
 
 

@@ -33,14 +33,12 @@ class Head:
     is that of the first request only.
     """
 
-    def __init__(
-        self, method: str, raw_path: str, fields: tuple[Field, ...], version: tuple[int, int] = (1, 1), *, is_shared: bool = False
-    ) -> None:
+    def __init__(self, method: str, raw_path: str, fields: tuple[Field, ...], version: tuple[int, int] = (1, 1)) -> None:
         self.method = method
         self.raw_path = raw_path
         self.fields = fields
         self.version = version
-        self.is_shared = is_shared
+        self.is_shared = False
         self.named = by_name(fields)
 
     @cached_property
@@ -65,16 +63,14 @@ class Heads:
         head = self._known.get(key)
         if head is not None:
             return (head, length) if length <= LARGEST_BODY else None
-        is_shared = len(data) <= LARGEST_HEAD
-        head = _parsed(data, is_shared=is_shared)
+        head = _parsed(data)
         if head is None:
             return None
         (told,) = head.named.get(b"content-length", (b"0",))
         if int(told) > LARGEST_BODY or (int(told) and head.raw_path.partition("?")[0] not in WHOLE):
             return None
-        if int(told) != length:  # in another spelling
-            head.is_shared = False
-        elif is_shared:
+        head.is_shared = len(data) <= LARGEST_HEAD and int(told) == length  # else it is spelled in a way of its own
+        if head.is_shared:
             if len(self._known) >= MOST_HEADS:
                 self._known.clear()
             self._known[key] = head
@@ -109,7 +105,7 @@ class _Parts:
         self.fields.append((name, value.rstrip(b" \t")))
 
 
-def _parsed(data: bytes, *, is_shared: bool) -> Head | None:
+def _parsed(data: bytes) -> Head | None:
     parts = _Parts()
     parser = httptools.HttpRequestParser(parts)
     try:
@@ -119,7 +115,7 @@ def _parsed(data: bytes, *, is_shared: bool) -> Head | None:
     if not parts.url or parser.get_http_version() != "1.1":
         return None
     method, target = parser.get_method().decode(), parts.url.decode("utf-8", "surrogateescape")
-    head = Head(method, target, tuple(parts.fields), is_shared=is_shared)
+    head = Head(method, target, tuple(parts.fields))
     stays = all(value.lower() == b"keep-alive" for value in every(head.named, b"connection"))
     is_usual = stays and b"host" in head.named and _UNUSUAL.isdisjoint(head.named)
     return head if is_usual and len(head.named) == len(parts.fields) else None
