@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.scenarios import Scenario
 
 #: Replaced by the moment of writing in paced replies: gateway.c.
+_SESSION = "0f8fad5b-d9cb-469f-a165-70867728950e"
 _STAMP = "@" + "0" * 19
 _USAGE = {"input_tokens": 3, "cache_creation_input_tokens": 418, "cache_read_input_tokens": 15023, "output_tokens": 1}
 _MESSAGE = {"id": "msg_01Bench", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": [], "usage": _USAGE}
@@ -64,18 +65,19 @@ def stream(name: str, count: int, *, interval_ms: int = 0, is_gzip: bool = False
 
 
 def request(scenario: Scenario, path: str, headers: Iterable[str]) -> bytes:
-    """A whole request of about the scenario's size, with the headers that Claude Code sends."""
+    """A whole request of about the scenario's size, with the headers that Claude Code 2.1 sends, and its body's members in its order."""
+    turn = {"role": "user", "content": [{"type": "text", "text": 'def f(x):\n    return "a\\tb"\n' * 30}]}
     conversation = {
         "model": f"bench-{scenario.reply}",
-        "max_tokens": 32000,
-        "metadata": {"user_id": "user_" + "5" * 64 + "_account__session_0f8fad5b-d9cb-469f-a165-70867728950e"},
-        "stream": scenario.reply not in {"json", "splice"},
+        "messages": [turn],
         "system": [{"type": "text", "text": "You are a coding agent. " * 20, "cache_control": {"type": "ephemeral"}}],
-        "messages": [],
+        "metadata": {"user_id": json.dumps({"device_id": "5" * 64, "account_uuid": "", "session_id": _SESSION})},
+        "max_tokens": 32000,
+        "stream": scenario.reply not in {"json", "splice"},
     }
-    turn = {"role": "user", "content": [{"type": "text", "text": 'def f(x):\n    return "a\\tb"\n' * 30}]}
-    count = (scenario.request_bytes - len(json.dumps(conversation))) // len(json.dumps(turn))
-    body = json.dumps({**conversation, "messages": [turn] * max(count, 1)}).encode()
+    missing = scenario.request_bytes - len(_json(conversation))
+    conversation["messages"] = [turn] * (1 + max(missing // len(_json(turn)), 0))
+    body = _json(conversation)
     lines = (
         f"POST {path} HTTP/1.1",
         "Host: 127.0.0.1",
@@ -85,10 +87,15 @@ def request(scenario: Scenario, path: str, headers: Iterable[str]) -> bytes:
         "anthropic-version: 2023-06-01",
         "anthropic-beta: claude-code-20250219,interleaved-thinking-2025-05-14",
         "x-app: cli",
+        f"X-Claude-Code-Session-Id: {_SESSION}",
         *headers,
         f"Content-Length: {len(body)}",
     )
     return "\r\n".join((*lines, "", "")).encode() + body
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _events(count: int) -> list[bytes]:

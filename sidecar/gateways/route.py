@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
     from sidecar.sessions.session import Caller
-    from sidecar.wire.body import Body, Peek
+    from sidecar.wire.body import Body, Peek, Pieces
     from sidecar.wire.fields import ByName
     from sidecar.wire.target import Kind, Target
 
@@ -51,12 +51,14 @@ def route(settings: Settings, caller: Caller, method: str, target: Target, field
     )
 
 
-def mapped(there: Route, body: Body | None, seen: Peek) -> tuple[Route, Body | None]:
+def mapped(there: Route, body: Body | None, seen: Peek) -> tuple[Route, Pieces | None]:
     """The body with the gateway's own name for the model; both as they came where that cannot be put in for certain."""
-    if body is None or there.model_sent is None or there.model_sent == there.model_requested:
-        return there, body
+    if body is None:
+        return there, None
+    if there.model_sent is None or there.model_sent == there.model_requested:
+        return there, (body,)
     spliced = splice(body, there.model_sent, seen.members)
-    return (there._replace(model_sent=there.model_requested), body) if spliced is None else (there, spliced)
+    return (there._replace(model_sent=there.model_requested), (body,)) if spliced is None else (there, spliced)
 
 
 def is_subscription(fields: ByName) -> bool:

@@ -21,7 +21,7 @@ from sidecar.proxy.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
-    from sidecar.wire.body import Body
+    from sidecar.wire.body import Body, Pieces
 
 #: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
 ONE_WRITE = 256 * 1024
@@ -58,25 +58,25 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def start(self, head: bytes, body: Body | AsyncIterable[Body] | None, *, chunked: bool, is_head: bool) -> Reply:
+    def start(self, head: bytes, body: Pieces | AsyncIterable[Body] | None, *, chunked: bool, is_head: bool) -> Reply:
         """Send a request.  What fits is written now, the rest by a task that ends with the reply."""
         reply = self.exchange = Reply(self, is_head=is_head)
         transport = self.transport
         if body is None:
             transport.write(head)
             reply.request_sent()
-        elif isinstance(body, bytes | bytearray) and (len(body) <= ONE_WRITE or not self._is_tls):
-            transport.writelines((head, body))
+        elif isinstance(body, tuple) and (not self._is_tls or sum(map(len, body)) <= ONE_WRITE):
+            transport.writelines((head, *body))
             if self._writable is None:
                 reply.request_sent()
         else:
             transport.write(head)
             # In pieces: TLS takes any amount at once and does not say that it has not gone yet.
-            content = _pieces(body) if isinstance(body, bytes | bytearray) else body
+            content = _pieces(body) if isinstance(body, tuple) else body
             reply.upload = asyncio.get_running_loop().create_task(self._upload(reply, content, chunked=chunked))
         return reply
 
-    async def _upload(self, reply: Reply, body: AsyncIterable[Body], *, chunked: bool) -> None:
+    async def _upload(self, reply: Reply, body: AsyncIterable[Body | memoryview], *, chunked: bool) -> None:
         try:
             async for piece in body:
                 self.transport.write(b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")) if chunked else piece)
@@ -141,6 +141,7 @@ class Connection(asyncio.Protocol):
                 self.exchange.request_sent()
 
 
-async def _pieces(body: Body) -> AsyncIterator[Body]:
-    for start in range(0, len(body), ONE_WRITE):
-        yield body[start : start + ONE_WRITE]
+async def _pieces(body: Pieces) -> AsyncIterator[Body | memoryview]:
+    for part in body:
+        for start in range(0, len(part), ONE_WRITE):
+            yield part[start : start + ONE_WRITE]

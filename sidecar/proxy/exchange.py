@@ -20,7 +20,8 @@ from sidecar.proxy.plan import Plans
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
-from sidecar.wire.body import Peek, peek
+from sidecar.sessions.session import says_session
+from sidecar.wire.body import LARGE, Peek, peek, peek_at_ends
 from sidecar.wire.fields import first
 
 if TYPE_CHECKING:
@@ -63,13 +64,14 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
 
     plan = parts.plans.find(settings, bearer, head, seen)
     await check_budgets(settings, plan, parts.ledger)
-    there, body = mapped(plan.there, body, seen)
+    there, sent = mapped(plan.there, body, seen)
+    length = None if sent is None else sum(map(len, sent))
     key, secrets = await _secrets(there.gateway, parts.vault)
-    fields = plan.fields(key, secrets, None if body is None else len(body))
+    fields = plan.fields(key, secrets, length)
 
-    record = Record(parts.ledger, parts.ids, parts.instance, plan, there, seen.stream, len(body or b""))
+    record = Record(parts.ledger, parts.ids, parts.instance, plan, there, seen.stream, length or 0)
     parts.under_way[record.id] = record
-    upload = body if body is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
+    upload = sent if sent is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     answer = None
     try:
         with closing(await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts)) as reply:
@@ -100,7 +102,8 @@ def _peek(named: ByName, body: Body | None) -> Peek:
     coding = first(named, b"content-encoding")
     if not body or (coding is not None and coding.strip().lower() not in {b"", b"identity"}):
         return Peek()
-    return peek(body)
+    seen = peek_at_ends(body) if len(body) >= LARGE else None
+    return seen if seen is not None and (seen.user_id is not None or says_session(named)) else peek(body)
 
 
 async def _secrets(gateway: Gateway, vault: Vault) -> tuple[str, dict[str, str]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.dial import Endpoint
     from sidecar.proxy.reply import Reply
     from sidecar.proxy.trust import Trust
-    from sidecar.wire.body import Body
+    from sidecar.wire.body import Body, Pieces
     from sidecar.wire.fields import Field
 
 #: Wall clock against monotonic clock: more than this apart, and the machine has slept.
@@ -62,17 +62,17 @@ class Upstream:
         method: str,
         target: str,
         fields: list[Field],
-        body: Body | AsyncIterable[Body] | None,
+        body: Pieces | AsyncIterable[Body] | None,
         timeouts: Timeouts,
     ) -> Reply:
         """Send one request; its reply, to be closed by the caller, once status and fields are there.  Raises `Refusal`.
 
-        A body of bytes has its length in the fields; another one is chunked where they tell none.
+        A body that is there has its length in the fields; one that is still to come is chunked where they tell none.
         """
         way = self._way(gateway)
         self._notice_sleep()
         connection = way.pool.take() or await way.pool.open(timeouts.connect)
-        streamed = body is not None and not isinstance(body, bytes | bytearray)
+        streamed = body is not None and not isinstance(body, tuple)
         chunked = streamed and not any(name.lower() == b"content-length" for name, _ in fields)
         reply = connection.start(_head(way, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
         try:

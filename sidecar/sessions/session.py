@@ -29,6 +29,7 @@ SESSION_FIELDS = (
     b"x-session-affinity",
 )
 
+_SESSION_FIELDS = (b"x-sidecar-session", *SESSION_FIELDS)
 # Claude Code before it wrote JSON there: user_<hash>_account_<uuid>_session_<uuid>.
 _OLD_USER_ID = re.compile(r"_session_([0-9A-Za-z-]+)\Z")
 #: Where an agent may hold its pass; the first that looks like one decides.
@@ -96,6 +97,11 @@ def identify(bearer: Pass, fields: ByName, user_id: str | None) -> Caller:
     )
 
 
+def says_session(fields: ByName) -> bool:
+    """Whether the head tells it, so that `identify` needs no `user_id`."""
+    return any(first(fields, name) for name in _SESSION_FIELDS)
+
+
 def union(*groups: Iterable[str]) -> tuple[str, ...]:
     """All of them in order, each once."""
     return tuple(dict.fromkeys(tag for group in groups for tag in group))
@@ -110,7 +116,7 @@ def _pass_in(name: bytes, value: bytes) -> str | None:
 
 
 def _said(fields: ByName, user_id: str | None) -> str | None:
-    for name in (b"x-sidecar-session", *SESSION_FIELDS):
+    for name in _SESSION_FIELDS:
         if session := _name(fields, name):
             return session
     return _from_user_id(user_id) if user_id else None

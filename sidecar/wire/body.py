@@ -1,11 +1,13 @@
 """Request bodies: read the few top-level fields the sidecar needs, and replace one JSON string without touching another byte.
 
-Nothing here decodes and writes again.  To read, a validating parser steps over everything else; to replace, the body is walked from
-member to member to where the string stands.  A body that is not one valid JSON object (RFC 8259, UTF-8) passes as it is.
+Nothing here decodes and writes again.  To read, a validating parser steps over everything else, or the two ends of a body are enough;
+to replace, the body is walked from member to member to where the string stands.  A body that is not one valid JSON object (RFC 8259,
+UTF-8) passes as it is.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, cast
@@ -17,13 +19,28 @@ if TYPE_CHECKING:
 
 #: A body as it was received; nobody changes it.
 Body: TypeAlias = bytes | bytearray
+#: A body as it is sent: one piece behind the other.
+Pieces: TypeAlias = tuple[bytes | bytearray | memoryview, ...]
 #: name, start and end of its value in the body
 Extent: TypeAlias = tuple[str, int, int]
 
 
+#: A body of this size takes longer to read (0.7 µs a KiB) than its two ends.
+LARGE = 32 * 1024
+_UTF8_PIECE = 64 * 1024
+
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\n\r]*")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+#: A member whose value holds no other object or array, but may be an object itself.
+_FLAT_MEMBER = re.compile(
+    rb'[ \t\n\r]*+(%b)[ \t\n\r]*+:[ \t\n\r]*+(%b|true|false|null|-?[0-9][0-9.eE+-]*+|\{(?:[^"{}\[\]]++|%b)*+\})[ \t\n\r]*+,'
+    % ((_STRING.pattern,) * 3),
+    re.DOTALL,
+)
+#: As the last member a key must follow a comma: a quotation mark there is neither escaped nor the end of a string.
+_STREAM_IS_LAST = re.compile(rb',[ \t\n\r]*+"stream"[ \t\n\r]*+:[ \t\n\r]*+(true|false)[ \t\n\r]*+\}[ \t\n\r]*+\Z')
+_LAST_BYTES = 64
 
 
 Members: TypeAlias = dict[str, msgspec.Raw]
@@ -48,6 +65,29 @@ def peek(body: Body) -> Peek:
         # Lone surrogates are valid JSON, which JSON.stringify writes, and which msgspec refuses.
         members, values = None, {name: body[start:end] for name, start, end in top_level(body) or ()}
     model, stream, metadata = (_decoded(values.get(name)) for name in ("model", "stream", "metadata"))
+    return _seen(model, stream, metadata, members)
+
+
+def peek_at_ends(body: Body) -> Peek | None:
+    """What `peek` reads, where `model` is among the flat members that `body` begins with, and `stream`, too, or the last member of all:
+    so Claude Code writes them.  None where they are not, and the body has to be read as a whole.
+
+    What lies between is taken for valid, and for free of a second `model`: nothing is changed for what is read here.
+    """
+    at = body.find(b"{") + 1
+    if not at or body[: at - 1].strip(b" \t\n\r"):
+        return None
+    found: dict[object, object] = {}
+    while member := _FLAT_MEMBER.match(body, at, LARGE):
+        found[_decoded(member[1])] = _decoded(member[2])
+        at = member.end()
+    if last := _STREAM_IS_LAST.search(body, max(at - 1, len(body) - _LAST_BYTES)):
+        found["stream"] = last[1] == b"true"
+    seen = _seen(found.get("model"), found.get("stream"), found.get("metadata"))
+    return None if seen.model is None or seen.stream is None else seen
+
+
+def _seen(model: object, stream: object, metadata: object, members: Members | None = None) -> Peek:
     user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
     return Peek(
         model=model if isinstance(model, str) else None,
@@ -57,7 +97,7 @@ def peek(body: Body) -> Peek:
     )
 
 
-def splice(body: Body, model: str, members: Members | None = None) -> bytes | None:
+def splice(body: Body, model: str, members: Members | None = None) -> Pieces | None:
     """`body` with its top-level `model` string replaced by `model`; every other byte stays.  `members` are what `peek` found.
 
     None where that string cannot be told for certain: there are two of them, or `body` is not one valid JSON object.
@@ -66,19 +106,20 @@ def splice(body: Body, model: str, members: Members | None = None) -> bytes | No
     if len(extents) != 1:
         return None
     start, end = extents[0]
-    return b"".join((body[:start], json.dumps(model, ensure_ascii=False).encode(), body[end:]))
+    whole = memoryview(body)  # nothing of 1 MB is copied for it
+    return whole[:start], json.dumps(model, ensure_ascii=False).encode(), whole[end:]
 
 
 def top_level(body: Body, members: Members | None = None) -> list[Extent] | None:
     """Each member of the one JSON object that `body` is, in order, repeated names included; None if it is anything else."""
+    if not _is_utf8(body):
+        return None
     try:
-        body.decode()
         return list(_walk_fast(body, _RAW.decode(body) if members is None else members))
     except (ValueError, RecursionError, msgspec.DecodeError):
         pass
     # Repeated names, and lone surrogates, which are valid JSON and which JSON.stringify writes: rare, so five times slower is fine.
     try:
-        body.decode()
         return list(_walk_exactly(body))
     except (ValueError, RecursionError):
         return None
@@ -96,7 +137,7 @@ def _walk_fast(body: Body, members: Members) -> Iterator[Extent]:
         start = _after(body, key.end(), b":")
         raw = memoryview(value)
         end = start + raw.nbytes
-        if not body.startswith(raw, start):  # nothing of 1 MB is copied for it
+        if not body.startswith(raw, start):
             raise ValueError
         yield name, start, end
         at = _SPACE.match(body, end).end()  # type: ignore[union-attr]  # it matches everywhere
@@ -127,6 +168,19 @@ def _walk_exactly(body: Body) -> Iterator[Extent]:
         at += 1
     if _SPACE.fullmatch(body, at) is None:
         raise ValueError
+
+
+def _is_utf8(body: Body) -> bool:
+    """In pieces: the text of 1 MB takes longer to make than to check."""
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    whole = memoryview(body)
+    try:
+        for at in range(0, len(body), _UTF8_PIECE):
+            decode(whole[at : at + _UTF8_PIECE])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _after(body: Body, at: int, sign: bytes) -> int:

@@ -32,7 +32,8 @@ async def upstream():
 
 async def ask(upstream, url, *, method="POST", target="/v1/messages?beta=true", fields=FIELDS, body=b"hello", timeouts=None):
     fields = [*fields, (b"Content-Length", b"%d" % len(body))] if isinstance(body, bytes) else fields
-    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, body, timeouts or Timeouts())) as got:
+    sent = (body,) if isinstance(body, bytes) else body
+    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, sent, timeouts or Timeouts())) as got:
         sink = Sink()
         await got.pour(sink, (timeouts or Timeouts()).idle)
         assert sink.is_whole

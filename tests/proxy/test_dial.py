@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
+import os
 import ssl
 
 import pytest
@@ -16,6 +17,7 @@ from fakes.tunnel import proxy
 from sidecar.config.settings import Timeouts
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, Secret
+from sidecar.proxy.connection import ONE_WRITE
 from sidecar.proxy.dial import endpoint
 from sidecar.proxy.upstream import Upstream
 
@@ -39,10 +41,11 @@ def gateway(url, **more):
     return Gateway(name="g", preset=None, base_url=url, auth=Auth("x-api-key"), credential=Secret(()), **more)
 
 
-async def ask(gateway, variables=None, timeouts=None):
+async def ask(gateway, variables=None, timeouts=None, body=None):
     upstream = Upstream((variables or {}).get)
+    fields = [] if body is None else [(b"Content-Length", b"%d" % sum(map(len, body)))]
     try:
-        with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", [], None, timeouts or Timeouts())) as got:
+        with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", fields, body, timeouts or Timeouts())) as got:
             sink = Sink()
             await got.pour(sink)
             return got.status, sink.body
@@ -100,6 +103,15 @@ async def test_a_connection_that_does_not_come_about_has_its_limit():
         with pytest.raises(Refusal, match=r"0\.05 s") as refused:
             await ask(gateway(there.url.replace("http:", "https:")), timeouts=Timeouts(connect=0.05))
         assert refused.value.code == "timeout_connect"
+
+
+@pytest.mark.parametrize("size", [100, ONE_WRITE, 3 * ONE_WRITE + 1])
+async def test_a_body_in_pieces_arrives_as_one(authority, size):
+    body = bytearray(os.urandom(size))
+    async with raw_gateway(says(reply(b"ok")), ssl=server_side(authority, "127.0.0.1")) as there:
+        pieces = (memoryview(body)[:10], b"between", memoryview(body)[10:])
+        assert await ask(gateway(there.url, ca_file=authority.path), body=pieces) == (200, b"ok")
+        assert there.requests[0].body == body[:10] + b"between" + body[10:]
 
 
 async def test_https_goes_through_a_tunnel_and_is_checked_at_its_end(authority):

@@ -67,6 +67,20 @@ async def test_a_mapped_model_changes_its_own_bytes_only(tmp_path):
         assert (row["model_requested"], row["model_sent"]) == ("claude-haiku-4-5[1m]", "small")
 
 
+@pytest.mark.parametrize("mapping", ["", "    models: {claude-haiku-*: small}\n"], ids=["not mapped", "mapped"])
+@pytest.mark.parametrize("session", [(b"x-claude-code-session-id: s",), ()], ids=["a session in the head", "none"])
+async def test_a_large_request_is_known_by_its_ends(tmp_path, mapping, session):
+    messages = b'"messages":[{"role":"user","content":"' + b'a \\"stream\\": \\u00e9 ' * 50_000 + b'"}]'
+    body = b'{"model":"claude-haiku-4-5",' + messages + b',"metadata":{"user_id":"{\\"session_id\\":\\"u\\"}"},"stream":false}'
+    async with raw_gateway(says(reply(b"{}"))) as there, running(tmp_path, one_gateway(there.url, mapping)) as sidecar:
+        await ask(sidecar, *session, body=body)
+        sent = body.replace(b"claude-haiku-4-5", b"small") if mapping else body
+        assert hashlib.sha256(there.requests[0].body).digest() == hashlib.sha256(sent).digest()
+        row = (await sidecar.rows())[0]
+        assert (row["model_requested"], row["model_sent"]) == ("claude-haiku-4-5", "small" if mapping else "claude-haiku-4-5")
+        assert (row["session"], row["stream"], row["bytes_in"]) == ("s" if session else "u", 0, len(sent))
+
+
 async def test_header_fields_go_on_and_nothing_is_added(tmp_path):
     sent = [
         b"anthropic-beta: a-2025, b-2026",

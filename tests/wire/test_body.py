@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.wire.body import Peek, peek, splice, top_level
+from sidecar.wire.body import LARGE, Peek, peek, peek_at_ends, splice, top_level
 
 READ = {
     "first key": (b'{"model":"a","stream":true}', ("a", True, None)),
@@ -70,7 +70,38 @@ def test_what_is_not_certain_is_never_replaced(body):
     ],
 )
 def test_only_the_string_is_replaced(body, after):
-    assert splice(body, "new/é") == after
+    assert b"".join(splice(body, "new/é")) == after
+
+
+LONG = b'"messages":[{"text":"' + rb"\"stream\":false \\ \u00e9 \n" * LARGE + '→","model":"no","stream":1}]'.encode()
+AT_ENDS = {
+    "as Claude Code writes it": (b'{"model":"a",%b,"stream":true}', ("a", True, None)),
+    "both in front": (b'{"model":"a","max_tokens":32000,"stream":false,%b}', ("a", False, None)),
+    "spaces and escapes": (rb' {"x":-1.0e+5 , "\u006dodel" : "\"a\u0062" ,%b' + b' , "stream" :\ttrue } \n', ('"ab', True, None)),
+    "all in front": (rb'{"metadata": {"n":null, "user_id":"{\"[u]\"}"},"model":"a","stream":true,%b}', ("a", True, '{"[u]"}')),
+    "an object that holds another": (b'{"model":"a","metadata":{"user_id":"u","x":{}},%b,"stream":true}', ("a", True, None)),
+}
+NOT_AT_ENDS = {
+    "no model in front": b'{%b,"model":"a","stream":true}',
+    "no stream at all": b'{"model":"a",%b}',
+    "stream in the middle": b'{"model":"a",%b,"stream":true,"metadata":{"user_id":"u"}}',
+    "the end of a string": b'{"model":"a",%b,"x":",\\"stream":true}',
+    "a model that is no string": b'{"model":1,%b,"stream":true}',
+    "an array": b'[{"model":"a",%b,"stream":true}]',
+    "a long model": b'{"model":"' + b"a" * LARGE + b'",%b,"stream":true}',
+}
+
+
+@pytest.mark.parametrize(("template", "expected"), AT_ENDS.values(), ids=AT_ENDS)
+def test_a_large_body_says_at_its_ends_what_it_says_as_a_whole(template, expected):
+    body = template.replace(b"%b", LONG)
+    assert peek(body)[:2] == expected[:2]
+    assert peek_at_ends(body) == peek_at_ends(bytearray(body)) == (*expected, None)
+
+
+@pytest.mark.parametrize("template", NOT_AT_ENDS.values(), ids=NOT_AT_ENDS)
+def test_what_does_not_stand_at_the_ends_is_not_guessed(template):
+    assert peek_at_ends(template.replace(b"%b", LONG)) is None
 
 
 JSON = st.recursive(
@@ -100,6 +131,7 @@ def test_any_object_changes_in_its_model_alone(before, model, new, after, indent
     spliced = splice(body, new)
     assert spliced is not None
     assert splice(body, new, peek(body).members) == splice(bytearray(body), new, peek(bytearray(body)).members) == spliced
+    spliced = b"".join(spliced)
     assert spliced[:start] == body[:start]
     assert spliced[len(spliced) - (len(body) - end) :] == body[end:]
     assert json.loads(spliced)["model"] == new
@@ -113,3 +145,28 @@ def test_any_bytes_are_either_an_object_or_left_alone(body):
     except (ValueError, RecursionError, ZeroDivisionError):
         expected = None
     assert (extents is not None) == isinstance(expected, dict)
+
+
+@given(
+    members=st.dictionaries(st.sampled_from(["model", "stream", "metadata", "x"]) | st.text(), JSON, max_size=6),
+    indent=st.none() | st.integers(0, 3),
+    ascii_only=st.booleans(),
+)
+def test_what_the_ends_of_any_object_say_the_whole_says_too(members, indent, ascii_only):
+    try:
+        body = json.dumps(members, indent=indent, ensure_ascii=ascii_only).encode()
+    except UnicodeEncodeError:  # a lone surrogate written as it is: not UTF-8
+        return
+    seen = peek_at_ends(body)
+    if isinstance(members.get("model"), str) and isinstance(members.get("stream"), bool):
+        assert seen is None or (seen.model, seen.stream) == (members["model"], members["stream"])
+        assert seen is None or seen.user_id in {None, peek(body).user_id}
+    else:
+        assert seen is None
+
+
+def test_what_is_no_utf8_far_behind_is_found():
+    body = b'{"model":"a","x":"' + "é".encode() * 40_000
+    assert splice(body + b'"}', "new") is not None
+    assert splice(body + b'\xc3"}', "new") is None
+    assert splice(body[:-1], "new") is None
