@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from bisect import bisect_left
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from functools import lru_cache
+from math import lcm
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.metering.messages import usage_of
@@ -23,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sidecar.metering.reading import Usage
     from sidecar.pricing.bill import Billed
-    from sidecar.pricing.terms import ModelRates, Rates, Terms
+    from sidecar.pricing.terms import Terms
 
-_THOUSAND, _MILLION, _NANO = (Decimal(10) ** digits for digits in (3, 6, 9))
+#: Dollars per million tokens, and per thousand searches, as nano-dollars for one.
+_PER_TOKEN, _PER_SEARCH = 10**9 // 10**6, 10**9 // 10**3
 
-_BATCH = Decimal("0.5")
-_US_ONLY = Decimal("1.1")
+_BATCH = Fraction(1, 2)
+_US_ONLY = Fraction(11, 10)
 #: Data residency can be bought for this version and later ones; earlier models refuse a request for it.
 _US_ONLY_SINCE = (4, 6)
 _VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
@@ -44,12 +47,11 @@ def cost(billed: Billed, terms: Terms) -> Cost:
     if billed.model is None:
         return Cost(None, "no model known")
     try:
-        with localcontext() as context:
-            context.prec = 60
-            dollars, source = _dollars(billed, billed.model, terms)
-            for beside, model in _beside(billed, billed.model):
-                dollars += _dollars(beside, model, terms)[0]
-            nanousd = int((dollars * (1 - terms.discount) * _NANO).quantize(Decimal(1), ROUND_HALF_EVEN))
+        units, unit, source = _units(billed, billed.model, terms)
+        for beside, model in _beside(billed, billed.model):
+            more, its_unit, _ = _units(beside, model, terms)
+            units, unit = units * its_unit + more * unit, unit * its_unit
+        nanousd = _rounded(units, unit)
     except table.Unpriced as unpriced:
         return Cost(None, str(unpriced))
     except Exception as error:  # noqa: BLE001 -- a table with a hole in it must not stop the ledger
@@ -64,18 +66,30 @@ def _beside(billed: Billed, model: str) -> Iterator[tuple[Billed, str]]:
         yield billed._replace(usage=usage_of(entry), speed=billed.speed if other == model else None), other
 
 
-def _dollars(billed: Billed, model: str, terms: Terms) -> tuple[Decimal, str]:
-    """Raises `Unpriced`."""
-    tariff = _tariff(model, terms.provider, terms.models, billed.at, billed.speed, billed.service_tier, billed.inference_geo)
-    rates = tariff.rates.of(_input(billed.usage))
-    return _tokens(billed.usage, rates) * tariff.times + _searches(billed.usage, rates), tariff.source
+def _units(billed: Billed, model: str, terms: Terms) -> tuple[int, int, str]:
+    """How much, in which part of a nano-dollar (10: tenths), and by which rates.  Raises `Unpriced`."""
+    tariff = _tariff(model, terms, billed.at, billed.speed, billed.service_tier, billed.inference_geo)
+    usage = billed.usage
+    counts = (
+        usage.input or 0,
+        usage.output or 0,
+        usage.cache_read or 0,
+        usage.cache_write_5m or 0,
+        usage.cache_write_1h or 0,
+        usage.web_search_requests or 0,
+    )
+    rates = tariff.rates[bisect_left(tariff.starts, counts[0] + counts[2] + counts[3] + counts[4])]
+    return sum(map(mul, counts, rates)), tariff.unit, tariff.source
 
 
 class _Tariff(NamedTuple):
-    """`times` holds for tokens alone, not for searches."""
+    """A model's rates on a gateway's terms: `rates[n]` when the input, cached tokens included, is longer than the first `n` of `starts`.
+    Whole numbers of one `unit`th of a nano-dollar, in the order of `Rates`.
+    """
 
-    rates: table.ByLength
-    times: Decimal
+    starts: tuple[int, ...]
+    rates: tuple[tuple[int, ...], ...]
+    unit: int
     source: str
 
 
@@ -83,49 +97,47 @@ class _Tariff(NamedTuple):
 @lru_cache(maxsize=256)
 def _tariff(
     model: str,
-    provider: str | None,
-    models: tuple[ModelRates, ...],
+    terms: Terms,
     at: datetime,
     speed: str | None,
     service_tier: str | None,
     inference_geo: str | None,
 ) -> _Tariff:
     name = canonical(model)
-    for own in models:
+    for own in terms.models:
         if fnmatchcase(model.lower(), own.pattern.lower()) or fnmatchcase(name, own.pattern.lower()):
             # The user's word on what a token costs is the last one.
-            return _Tariff(table.ByLength((), (own.rates,)), Decimal(1), f"configuration {own.pattern}")
+            return _exactly(table.ByLength((), (own.rates,)), Fraction(1), terms, f"configuration {own.pattern}")
     fast, batch = speed == "fast", service_tier == "batch"
     if name.startswith("claude"):
         fast, batch = fast or name.endswith("-fast"), batch or name.endswith(":batch")
         name = name.removesuffix(":batch").removesuffix("-fast")
-    rates, source = table.rates(model, name, provider, at, fast=fast, tier=None if batch else service_tier)
-    times = Decimal(1)
+    rates, source = table.rates(model, name, terms.provider, at, fast=fast, tier=None if batch else service_tier)
+    times = Fraction(1)
     if fast:
         source += ", fast"
     if batch:
         times, source = times * _BATCH, source + ", batch"
     if inference_geo == "us" and _version(name) >= _US_ONLY_SINCE:
         times, source = times * _US_ONLY, source + ", us only"
-    return _Tariff(rates, times, source)
+    return _exactly(rates, times, terms, source)
 
 
-def _tokens(usage: Usage, rates: Rates) -> Decimal:
-    return (
-        (usage.input or 0) * rates.input
-        + (usage.output or 0) * rates.output
-        + (usage.cache_read or 0) * rates.cache_read
-        + (usage.cache_write_5m or 0) * rates.cache_write_5m
-        + (usage.cache_write_1h or 0) * rates.cache_write_1h
-    ) / _MILLION
+def _exactly(rates: table.ByLength, times: Fraction, terms: Terms, source: str) -> _Tariff:
+    """`times` holds for tokens alone, the discount for searches, too."""
+    share = 1 - Fraction(terms.discount)
+    exact = [
+        (*(Fraction(rate) * times * share * _PER_TOKEN for rate in tokens), Fraction(searches) * share * _PER_SEARCH)
+        for *tokens, searches in rates.rates
+    ]
+    unit = lcm(*(rate.denominator for each in exact for rate in each))
+    return _Tariff(rates.starts, tuple(tuple(int(rate * unit) for rate in each) for each in exact), unit, source)
 
 
-def _searches(usage: Usage, rates: Rates) -> Decimal:
-    return (usage.web_search_requests or 0) * rates.web_searches / _THOUSAND
-
-
-def _input(usage: Usage) -> int:
-    return (usage.input or 0) + (usage.cache_read or 0) + (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+def _rounded(units: int, unit: int) -> int:
+    """Whole nano-dollars, half to even."""
+    whole, rest = divmod(units, unit)
+    return whole + (2 * rest > unit or (2 * rest == unit and whole % 2))
 
 
 def _version(name: str) -> tuple[int, int]:

@@ -6,7 +6,6 @@ The table is the one in the installed package; nothing is fetched.  A model that
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
 from decimal import Decimal
 from functools import lru_cache
 from types import ModuleType
@@ -50,14 +49,13 @@ class Unpriced(Exception):
 
 
 class ByLength(NamedTuple):
-    """What a model costs: `rates[n]` when the input, cached tokens included, is longer than the first `n` of `starts`."""
+    """What a model costs: `rates[n]` when the input, cached tokens included, is longer than the first `n` of `starts`.
+
+    All tokens of a request cost what the highest tier says that it reaches into.
+    """
 
     starts: tuple[int, ...]
     rates: tuple[Rates, ...]
-
-    def of(self, input_tokens: int) -> Rates:
-        """All tokens of a request cost what the highest tier says that it reaches into."""
-        return self.rates[bisect_left(self.starts, input_tokens)]
 
 
 def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bool, tier: str | None) -> tuple[ByLength, str]:
