@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -52,7 +53,9 @@ _SHAPE = re.compile(
 
 #: In lower case, one of these is in all that `_SHAPE` finds.
 _SHAPE_SIGNS = ("sidecar-pass-", "sk-ant-", "bearer", "basic", "://")
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+Plain: TypeAlias = str | float | bool | None
+_NUMBERS = frozenset({int, float, bool, type(None)})
+_PLAIN = _NUMBERS | {str}
 #: What a number is written with, `1e-07` and `-inf` included.
 _NUMERALS = frozenset("0123456789+-.aefin")
 
@@ -86,7 +89,7 @@ class Redactor:
         literal = {form for secret in known for form in _forms(secret)}
         self._literal = sorted(literal, key=len, reverse=True)
         self._percent = [_percent_pattern(secret) for secret in known]
-        self._searched = _PLAIN if any(_NUMERALS.issuperset(form) for form in self._literal) else {str}
+        self._not_searched = _NUMBERS if not any(_NUMERALS.issuperset(form) for form in self._literal) else frozenset()
         self._harmless: set[object] = set()
 
     def text(self, text: str) -> str:
@@ -109,17 +112,16 @@ class Redactor:
     def line(self, event: Mapping[str, object]) -> bytes:
         """`event` as JSON on one line."""
         names = tuple(event)
-        if not _has_secret_name(names) and self.are_harmless((*names, *event.values())):
+        values = (*names, *event.values())
+        if not _has_secret_name(names) and _PLAIN.issuperset(map(type, values)) and self.are_harmless(cast("tuple[Plain, ...]", values)):
             return _encoded(event)
         return json.dumps(self.event(event), ensure_ascii=False, separators=(",", ":")).encode()
 
-    def are_harmless(self, values: Collection[object]) -> bool:
+    def are_harmless(self, values: Iterable[Plain]) -> bool:
         """Whether `event` would change nothing in them, which is so of nearly all: one search through the texts that were not looked at
-        before costs 5 µs, through all 17, `event` 130.
+        before costs 4 µs, through all 17, `event` 130.
         """
-        if not _PLAIN.issuperset(map(type, values)):
-            return False
-        unseen = [str(value) for value in values if type(value) in self._searched and value not in self._harmless]
+        unseen = [str(value) for value in values if type(value) not in self._not_searched and value not in self._harmless]
         text = "\n".join(unseen)
         if (
             len(text) > TEXT_LIMIT
