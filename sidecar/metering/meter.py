@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BODY_LIMIT = 32 * 1024 * 1024
-#: Bytes of a reply that are looked at together: events come in packets of their own, and nobody needs to know at once what they say.
-GATHERED = 4 * 1024
 #: Of a reply that is no message nothing but an error envelope is wanted.
 ENVELOPE_LIMIT = 256 * 1024
 
@@ -55,29 +53,18 @@ class Meter:
         self._reader = reader()
         self._scanner = Scanner(skip)
         self._take: Callable[[Meter, bytes], None] = Meter._tell_apart
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
         self._body = bytearray()
         self._broken = self._off = False
         self._gave_up: str | None = None
 
     def feed(self, chunk: bytes) -> None:
-        self._gathered.append(chunk)
-        self._gathered_bytes += len(chunk)
-        if self._gathered_bytes >= GATHERED:
-            self._look()
-
-    def _look(self) -> None:
-        gathered = b"".join(self._gathered)
-        self._gathered.clear()
-        self._gathered_bytes = 0
-        if self._off or not gathered:
+        if self._off or not chunk:
             return
         try:
             if self._decoder is None:
-                self._take(self, gathered)
+                self._take(self, chunk)
             else:
-                for piece in self._decoder.feed(gathered):
+                for piece in self._decoder.feed(chunk):
                     self._take(self, piece)
         except CodingError as error:
             self._broken = True
@@ -89,12 +76,10 @@ class Meter:
 
     def so_far(self) -> Reading:
         """What a stream has said up to now; of a body nothing is known before its end."""
-        self._look()
         return self._reader.reading()
 
     def reading(self) -> Reading:
         """The end of the reply, however it came about.  To be asked once."""
-        self._look()
         try:
             reading = self._read()
         except Exception as error:  # noqa: BLE001 -- the row is closed with what is known

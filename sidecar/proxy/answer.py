@@ -77,20 +77,27 @@ class Answer(web.StreamResponse):
             transport, protocol = self._transport, self._protocol
             if transport is None or protocol is None or transport.is_closing():
                 raise ConnectionResetError
-            sent = data
-            if self._is_chunked:
-                sent = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
-                if is_last:
-                    sent += b"0\r\n\r\n"
-            elif self._pending:
-                sent = self._pending if self._is_bodiless else self._pending + data
-            self._pending = b""
-            self._is_over = is_last
-            if sent:
-                transport.write(sent)
+            if self._is_chunked and data and not self._pending and not is_last:
+                transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            else:
+                self._write_edge(transport, data, is_last)
             return protocol.writing_paused
         finally:
             self._copy(data)
+
+    def _write_edge(self, transport: asyncio.Transport, data: bytes, is_last: bool) -> None:
+        """The first bytes, behind the head, or the last ones."""
+        sent = data
+        if self._is_chunked:
+            sent = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
+            if is_last:
+                sent += b"0\r\n\r\n"
+        elif self._pending:
+            sent = self._pending if self._is_bodiless else self._pending + data
+        self._pending = b""
+        self._is_over = is_last
+        if sent:
+            transport.write(sent)
 
     async def drained(self) -> None:
         if self._request is not None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sidecar.exchange")
 
 _ERROR_STATUS = 400
+#: Pieces of a reply that are looked at together, or what has come when one is larger: events come in packets of their own, and nobody
+#: needs to know at once what they say.
+PIECES = 24
+LARGE_PIECE = 4 * 1024
 _NOTHING_SAID: tuple[str | None, str | None, float | None] = (None, None, None)
 
 
@@ -61,6 +65,7 @@ class Record:
         self._begun = time.monotonic()
         self._bytes_in = bytes_in
         self._bytes_out = 0
+        self._copied: list[bytes] = []
         self._first_byte_at: float | None = None
         self._status: int | None = None
         self._own_error: str | None = None
@@ -86,6 +91,13 @@ class Record:
         """The next bytes of the reply's body, which the agent has by now."""
         if self._first_byte_at is None and copied:
             self._first_byte_at = time.monotonic()
+        self._copied.append(copied)
+        if len(self._copied) >= PIECES or len(copied) >= LARGE_PIECE:
+            self._look()
+
+    def _look(self) -> None:
+        copied = self._copied[0] if len(self._copied) == 1 else b"".join(self._copied)
+        self._copied.clear()
         self._bytes_out += len(copied)
         if self._meter is not None:
             self._meter.feed(copied)
@@ -103,6 +115,7 @@ class Record:
 
     def under_way(self) -> dict[str, object]:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
+        self._look()
         row, now, first_byte = self._opening.row, time.monotonic(), self._first_byte_at
         # Any text in an error may quote a secret.
         reading = self._meter.so_far() if self._meter is not None and self._echo is None else Reading()
@@ -125,6 +138,7 @@ class Record:
 
     def close(self) -> None:
         now = time.monotonic()
+        self._look()
         duration = (now - self._begun) * 1000
         first_byte = self._first_byte_at
         reading = Reading(empty=True) if self._meter is None else self._meter.reading()

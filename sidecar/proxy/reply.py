@@ -159,12 +159,11 @@ class Reply:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
+            self.is_reusable = False
             if not self.is_complete:
                 self._fail(error.__context__ if isinstance(error.__context__, Refusal) else _bad_reply(str(error)))
-        else:
-            if not self._has_head and self._head_bytes > MAX_HEAD:
-                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
-        self.is_reusable = self.is_reusable and self._error is None
+        if not self._has_head and self._head_bytes > MAX_HEAD and self._error is None:
+            self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
         self._flow()
 
     def ended(self, exc: Exception | None) -> None:
@@ -231,6 +230,7 @@ class Reply:
 
     def _fail(self, error: Exception) -> None:
         self._error = error
+        self.is_reusable = False
         self._connection.close()
         self._wake()
 
@@ -242,9 +242,10 @@ class Reply:
                 self._hold()
             self._wake()
             return
-        if (self._received or self.is_complete) and not self._is_poured:
-            data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
-            self._received.clear()
+        received = self._received
+        if (received or self.is_complete) and not self._is_poured:
+            data = received[0] if len(received) == 1 else b"".join(received)
+            received.clear()
             try:
                 is_full = sink.take(data, is_last=self.is_complete)
             except ConnectionError as error:
