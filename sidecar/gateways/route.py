@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
     from sidecar.sessions.session import Caller
-    from sidecar.wire.body import Body, Peek, Pieces
+    from sidecar.wire.body import Body, Pieces
     from sidecar.wire.fields import ByName
     from sidecar.wire.target import Kind, Target
 
@@ -51,13 +51,13 @@ def route(settings: Settings, caller: Caller, method: str, target: Target, field
     )
 
 
-def mapped(there: Route, body: Body | None, seen: Peek) -> tuple[Route, Pieces | None]:
+def mapped(there: Route, body: Body | None) -> tuple[Route, Pieces | None]:
     """The body with the gateway's own name for the model; both as they came where that cannot be put in for certain."""
     if body is None:
         return there, None
     if there.model_sent is None or there.model_sent == there.model_requested:
         return there, (body,)
-    spliced = splice(body, there.model_sent, seen.members)
+    spliced = splice(body, there.model_sent)
     return (there._replace(model_sent=there.model_requested), (body,)) if spliced is None else (there, spliced)
 
 

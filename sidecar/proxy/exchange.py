@@ -64,7 +64,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
 
     plan = parts.plans.find(settings, bearer, head, seen)
     await check_budgets(settings, plan, parts.ledger)
-    there, sent = mapped(plan.there, body, seen)
+    there, sent = mapped(plan.there, body)
     length = None if sent is None else sum(map(len, sent))
     key, secrets = await _secrets(there.gateway, parts.vault)
     fields = plan.fields(key, secrets, length)

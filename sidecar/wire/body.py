@@ -43,29 +43,36 @@ _STREAM_IS_LAST = re.compile(rb',[ \t\n\r]*+"stream"[ \t\n\r]*+:[ \t\n\r]*+(true
 _LAST_BYTES = 64
 
 
-Members: TypeAlias = dict[str, msgspec.Raw]
+class _Metadata(msgspec.Struct, gc=False):
+    user_id: str | None = None
+
+
+class _Known(msgspec.Struct, gc=False):
+    model: str | None = None
+    stream: bool | None = None
+    metadata: _Metadata | None = None
+
+
+_KNOWN = msgspec.json.Decoder(_Known)
 
 
 class Peek(NamedTuple):
-    """What one request body says of itself.  `members` are those of its top level, where one pass could tell them apart."""
+    """What one request body says of itself."""
 
     model: str | None = None
     stream: bool | None = None
     user_id: str | None = None
-    members: Members | None = None
 
 
 def peek(body: Body) -> Peek:
     """Read `model`, `stream` and `metadata.user_id`.  Anything that is not one valid JSON object gives an empty `Peek`."""
-    members: Members | None
-    values: Mapping[str, Body | msgspec.Raw]
     try:
-        values = members = _RAW.decode(body)
+        known = _KNOWN.decode(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
-        # Lone surrogates are valid JSON, which JSON.stringify writes, and which msgspec refuses.
-        members, values = None, {name: body[start:end] for name, start, end in top_level(body) or ()}
-    model, stream, metadata = (_decoded(values.get(name)) for name in ("model", "stream", "metadata"))
-    return _seen(model, stream, metadata, members)
+        # Values of another type; and lone surrogates, which are valid JSON, which JSON.stringify writes, and which msgspec refuses.
+        values = {name: _decoded(body[start:end]) for name, start, end in top_level(body) or () if name in _Known.__struct_fields__}
+        return _seen(values)
+    return Peek(known.model, known.stream, None if known.metadata is None else known.metadata.user_id)
 
 
 def peek_at_ends(body: Body) -> Peek | None:
@@ -77,32 +84,32 @@ def peek_at_ends(body: Body) -> Peek | None:
     at = body.find(b"{") + 1
     if not at or body[: at - 1].strip(b" \t\n\r"):
         return None
-    found: dict[object, object] = {}
+    found: dict[str, object] = {}
     while member := _FLAT_MEMBER.match(body, at, LARGE):
-        found[_decoded(member[1])] = _decoded(member[2])
+        found[str(_decoded(member[1]))] = _decoded(member[2])
         at = member.end()
     if last := _STREAM_IS_LAST.search(body, max(at - 1, len(body) - _LAST_BYTES)):
         found["stream"] = last[1] == b"true"
-    seen = _seen(found.get("model"), found.get("stream"), found.get("metadata"))
+    seen = _seen(found)
     return None if seen.model is None or seen.stream is None else seen
 
 
-def _seen(model: object, stream: object, metadata: object, members: Members | None = None) -> Peek:
+def _seen(values: Mapping[str, object]) -> Peek:
+    model, stream, metadata = map(values.get, ("model", "stream", "metadata"))
     user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
     return Peek(
         model=model if isinstance(model, str) else None,
         stream=stream if isinstance(stream, bool) else None,
         user_id=user_id if isinstance(user_id, str) else None,
-        members=members,
     )
 
 
-def splice(body: Body, model: str, members: Members | None = None) -> Pieces | None:
-    """`body` with its top-level `model` string replaced by `model`; every other byte stays.  `members` are what `peek` found.
+def splice(body: Body, model: str) -> Pieces | None:
+    """`body` with its top-level `model` string replaced by `model`; every other byte stays.
 
     None where that string cannot be told for certain: there are two of them, or `body` is not one valid JSON object.
     """
-    extents = [(start, end) for name, start, end in top_level(body, members) or () if name == "model"]
+    extents = [(start, end) for name, start, end in top_level(body) or () if name == "model"]
     if len(extents) != 1:
         return None
     start, end = extents[0]
@@ -110,12 +117,12 @@ def splice(body: Body, model: str, members: Members | None = None) -> Pieces | N
     return whole[:start], json.dumps(model, ensure_ascii=False).encode(), whole[end:]
 
 
-def top_level(body: Body, members: Members | None = None) -> list[Extent] | None:
+def top_level(body: Body) -> list[Extent] | None:
     """Each member of the one JSON object that `body` is, in order, repeated names included; None if it is anything else."""
     if not _is_utf8(body):
         return None
     try:
-        return list(_walk_fast(body, _RAW.decode(body) if members is None else members))
+        return list(_walk_fast(body, _RAW.decode(body)))
     except (ValueError, RecursionError, msgspec.DecodeError):
         pass
     # Repeated names, and lone surrogates, which are valid JSON and which JSON.stringify writes: rare, so five times slower is fine.
@@ -125,7 +132,7 @@ def top_level(body: Body, members: Members | None = None) -> list[Extent] | None
         return None
 
 
-def _walk_fast(body: Body, members: Members) -> Iterator[Extent]:
+def _walk_fast(body: Body, members: dict[str, msgspec.Raw]) -> Iterator[Extent]:
     """C has validated and measured every value: step from member to member.  ValueError where that cannot tell (repeated names)."""
     at = _after(body, 0, b"{")
     for index, (name, value) in enumerate(members.items()):
@@ -191,9 +198,7 @@ def _after(body: Body, at: int, sign: bytes) -> int:
     return _SPACE.match(body, at + 1).end()  # type: ignore[union-attr]
 
 
-def _decoded(value: Body | msgspec.Raw | None) -> object:
-    if value is None:
-        return None
+def _decoded(value: Body) -> object:
     try:
         return msgspec.json.decode(value)
     except (ValueError, RecursionError, msgspec.DecodeError):

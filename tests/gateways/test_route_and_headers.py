@@ -31,7 +31,7 @@ def choose(gateway: Gateway, *, fields=(), body=b"{}", path="/v1/messages", meth
     caller = identify(Pass("r", 1, gateway=pinned), by_name(fields), None)
     settings = Settings({gateway.name: gateway}, gateway=gateway.name)
     seen = peek(body)
-    return mapped(route(settings, caller, method, Target.parse(path), by_name(fields), seen.model), body, seen)
+    return mapped(route(settings, caller, method, Target.parse(path), by_name(fields), seen.model), body)
 
 
 def test_a_mapped_model_changes_its_own_bytes_only():
