@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from sidecar.metering.reading import Reading
 from sidecar.wire.target import Kind
@@ -25,7 +27,7 @@ class Ending(StrEnum):
     UNREACHABLE = "unreachable"  # no connection was made
 
 
-class Opening(NamedTuple):
+class Opening(msgspec.Struct, frozen=True, gc=False):
     """Known when the request goes out: its `row`, which is the ledger's own from then on, and what of it budgets and prices need in
     another form.  `started_at` in seconds since the epoch.
     """
@@ -37,7 +39,7 @@ class Opening(NamedTuple):
     terms: Terms
 
 
-class Closing(NamedTuple):
+class Closing(msgspec.Struct, frozen=True, gc=False):
     """Known when it has ended.  `own_error` is one of `errors.ANSWERS` if the sidecar itself answered; `status` what the client got
     from the gateway, None if the gateway sent none.  Times in milliseconds.
     """

@@ -5,8 +5,7 @@ from __future__ import annotations
 from random import Random
 
 _RANDOM_BITS = 74
-_VERSION = 0x7 << 76
-_VARIANT = 0b10 << 62
+_VARIANT = 0b10 << 14
 
 
 class Ids:
@@ -23,5 +22,4 @@ class Ids:
         # The random part is the counter (RFC 9562, section 6.2, method 2): a random step keeps two clocks' ids apart.
         self._last = fresh if fresh >> _RANDOM_BITS > self._last >> _RANDOM_BITS else self._last + 1 + self._random.getrandbits(32)
         moment, high, low = self._last >> _RANDOM_BITS, self._last >> 62 & 0xFFF, self._last & (1 << 62) - 1
-        text = f"{moment << 80 | _VERSION | high << 64 | _VARIANT | low:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return f"{moment >> 16:08x}-{moment & 0xFFFF:04x}-7{high:03x}-{_VARIANT | low >> 48:04x}-{low & 0xFFFFFFFFFFFF:012x}"

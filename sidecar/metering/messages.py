@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 #: Events that say nothing about usage.
 SKIP = run_of(b"content_block_delta", b"ping", b"content_block_stop")
 
-_INPUT_SIDE = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"})
-_TOKENS = _INPUT_SIDE | {"output_tokens"}
-_SPLIT = frozenset({"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"})
-_OUTPUT_DETAILS = frozenset({"thinking_tokens"})
-_SERVER_TOOLS = frozenset({"web_search_requests", "web_fetch_requests"})
-_WORDS = frozenset({"service_tier", "speed", "inference_geo"})
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_INPUT_SIDE = frozenset(_TOKENS) - {"output_tokens"}
+_SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_OUTPUT_DETAILS = ("thinking_tokens",)
+_SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
+_COUNTED = (*_TOKENS, *_OUTPUT_DETAILS, *_SERVER_TOOLS)
+_WORDS = ("service_tier", "speed", "inference_geo")
 
 #: Iterations of these types are what the top level counts; compaction, advisor and whatever comes next are billed beside it.
 _IN_TOP_LEVEL = {"message", "fallback_message"}
@@ -80,40 +81,32 @@ class Messages:
         """A whole JSON reply: a message, an error, or anything else that is JSON."""
         if found := failure(body):
             self._fail(found.type)
-        self._head(body)
-        self._stop_reason = text(member(body, "stop_reason"))
-        content = member(body, "content")
-        for block in content if isinstance(content, list) else ():
-            self._block(block)
-        self._fold(member(body, "usage"), UsageSource.FINAL)
+        if isinstance(body, dict):
+            self._head(body)
+            self._stop_reason = text(body.get("stop_reason"))
+            content = body.get("content")
+            for block in content if isinstance(content, list) else ():
+                self._block(block)
+            self._fold(body.get("usage"), UsageSource.FINAL)
         self._finished = not self._failed
 
     def reading(self) -> Reading:
-        counts, split = self._counts, self._split
-        write_5m, write_1h = split.get("ephemeral_5m_input_tokens"), split.get("ephemeral_1h_input_tokens")
-        written = counts.get("cache_creation_input_tokens")
+        input_, output, read, written, thinking, searches, fetches = map(self._counts.get, _COUNTED)
+        write_5m, write_1h = map(self._split.get, _SPLIT)
+        service_tier, speed, inference_geo = map(self._words.get, _WORDS)
         if written is not None:
             write_5m = (write_5m or 0) + max(written - (write_5m or 0) - (write_1h or 0), 0)
         return Reading(
-            usage=Usage(
-                input=counts.get("input_tokens"),
-                output=counts.get("output_tokens"),
-                cache_read=counts.get("cache_read_input_tokens"),
-                cache_write_5m=write_5m,
-                cache_write_1h=write_1h,
-                thinking=counts.get("thinking_tokens"),
-                web_search_requests=counts.get("web_search_requests"),
-                web_fetch_requests=counts.get("web_fetch_requests"),
-            ),
+            usage=Usage(input_, output, read, write_5m, write_1h, thinking, searches, fetches),
             usage_source=self._source,
             model=self._model,
             message_id=self._message_id,
             stop_reason=self._stop_reason,
             error_type=self._error_type,
             iterations=self._iterations,
-            service_tier=self._words.get("service_tier"),
-            speed=self._words.get("speed"),
-            inference_geo=self._words.get("inference_geo"),
+            service_tier=service_tier,
+            speed=speed,
+            inference_geo=inference_geo,
             reported_cost_usd=self._cost,
             finished=self._finished,
             failed=self._failed,
@@ -123,14 +116,15 @@ class Messages:
         self._failed = True
         self._error_type = error_type or self._error_type
 
-    def _head(self, message: object) -> None:
-        self._model = text(member(message, "model")) or self._model
-        self._message_id = text(member(message, "id")) or self._message_id
+    def _head(self, message: dict[str, object]) -> None:
+        self._model = text(message.get("model")) or self._model
+        self._message_id = text(message.get("id")) or self._message_id
 
     def _start(self, message: object) -> None:
-        self._head(message)
-        self._stop_reason = text(member(message, "stop_reason")) or self._stop_reason
-        self._fold(member(message, "usage"), UsageSource.PARTIAL)
+        if isinstance(message, dict):
+            self._head(message)
+            self._stop_reason = text(message.get("stop_reason")) or self._stop_reason
+            self._fold(message.get("usage"), UsageSource.PARTIAL)
 
     def _block(self, block: object) -> None:
         """A `fallback` block says that what follows is another model's."""
@@ -152,8 +146,7 @@ class Messages:
         else:
             tokens = {name: number for name, number in tokens.items() if name not in _INPUT_SIDE}
         self._counts |= tokens | thinking | _valid(usage.get("server_tool_use"), _SERVER_TOOLS)
-        if not _WORDS.isdisjoint(usage):
-            self._words |= {name: word for name in _WORDS if (word := text(usage.get(name)))}
+        self._words |= {name: word for name in _WORDS if name in usage and (word := text(usage[name]))}
         cost = dollars(usage.get("cost"))
         self._cost = self._cost if cost is None else cost
         iterations = usage.get("iterations")
@@ -166,10 +159,10 @@ def _some_input(tokens: dict[str, int], split: dict[str, int]) -> bool:
     return any(map(tokens.get, _INPUT_SIDE)) or any(split.values())
 
 
-def _valid(values: object, names: frozenset[str]) -> dict[str, int]:
+def _valid(values: object, names: tuple[str, ...]) -> dict[str, int]:
     if not isinstance(values, dict):
         return {}
-    return {name: number for name, value in values.items() if name in names and (number := count(value)) is not None}
+    return {name: number for name in names if name in values and (number := count(values[name])) is not None}
 
 
 def usage_of(reported: object) -> Usage:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sidecar.metering import messages, responses
 from sidecar.metering.chat import Chat
 from sidecar.metering.errors import ErrorsOnly
@@ -86,8 +88,8 @@ class Meter:
             reading = Reading(gave_up=f"{type(error).__name__} in the meter")
         self._off = True
         if self._broken and self._message_due and not reading.finished:
-            reading = reading._replace(failed=True, error_type=reading.error_type or "not_json")
-        return reading if self._gave_up is None or reading.gave_up else reading._replace(gave_up=self._gave_up)
+            reading = replace(reading, failed=True, error_type=reading.error_type or "not_json")
+        return reading if self._gave_up is None or reading.gave_up else replace(reading, gave_up=self._gave_up)
 
     def _stop(self, why: str | None) -> None:
         self._off = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 
 class UsageSource(StrEnum):
@@ -14,7 +15,7 @@ class UsageSource(StrEnum):
     NONE = "none"
 
 
-class Usage(NamedTuple):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one exchange as the gateway reported them.  The parts never overlap; `thinking` alone is a part of `output`."""
 
     input: int | None = None
@@ -27,7 +28,7 @@ class Usage(NamedTuple):
     web_fetch_requests: int | None = None
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """`finished`: the reply said what its protocol says last.  `failed`: an error event or envelope, or neither JSON nor SSE
     where a message was due; `error_type` then says which, as far as the reply does.  `empty`: there was no body at all.
     `iterations` is JSON text.  `gave_up` says why a sound reply was not read to its end.

@@ -63,8 +63,9 @@ def text(value: object) -> str | None:
     """A string that says something, no longer than a database and a table like it."""
     if not isinstance(value, str) or not value:
         return None
-    value = value[:TEXT_LIMIT]
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if value.isascii():
+        return value[:TEXT_LIMIT]
+    return value[:TEXT_LIMIT].encode("utf-8", "replace").decode()
 
 
 def dollars(value: object) -> float | None:

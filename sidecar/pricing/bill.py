@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sidecar.metering.reading import Usage
 
 
-class Billed(NamedTuple):
+class Billed(msgspec.Struct, frozen=True, gc=False):
     """What of one exchange decides its cost, as the ledger's row has it.  `at` in whole seconds; `iterations` is JSON text."""
 
     usage: Usage

@@ -17,6 +17,8 @@ from math import lcm
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from sidecar.metering.messages import usage_of
 from sidecar.pricing import table
 from sidecar.pricing.bill import Cost
@@ -63,7 +65,7 @@ def _beside(billed: Billed, model: str) -> Iterator[tuple[Billed, str]]:
     """What was billed beside the top level.  Another model has a speed of its own, which nobody reports: the ordinary one."""
     for entry in json.loads(billed.iterations) if billed.iterations else ():
         other = str(entry.get("model") or model)
-        yield billed._replace(usage=usage_of(entry), speed=billed.speed if other == model else None), other
+        yield replace(billed, usage=usage_of(entry), speed=billed.speed if other == model else None), other
 
 
 def _units(billed: Billed, model: str, terms: Terms) -> tuple[int, int, str]:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import socket
 import struct
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sidecar.proxy.incoming import Downstream, Incoming
     from sidecar.wire.fields import Field
 
 _NO_BODY = frozenset({204, 304})
+_name = itemgetter(0)
 
 
 class Answer(web.StreamResponse):
@@ -55,9 +57,11 @@ class Answer(web.StreamResponse):
         self._request = request
         self._protocol = request.protocol
         self._transport = request.transport
-        # A 204 must not name a length (RFC 9110 section 8.6).
-        fields = [field for field in self._fields if self.status != 204 or field[0].lower() != b"content-length"]
-        has_length = any(name.lower() == b"content-length" for name, _ in fields)
+        fields = [*self._fields]
+        has_length = _has_length(fields)
+        if has_length and self.status == 204:  # which must not name one (RFC 9110 section 8.6)
+            fields = [field for field in fields if field[0].lower() != b"content-length"]
+            has_length = False
         is_11 = request.version >= HttpVersion11
         self._is_bodiless = request.method == "HEAD" or self.status in _NO_BODY
         self._is_chunked = is_11 and not has_length and not self._is_bodiless
@@ -68,7 +72,7 @@ class Answer(web.StreamResponse):
             fields.append((b"Connection", b"keep-alive"))
         elif is_11 and not self._keep_alive:
             fields.append((b"Connection", b"close"))
-        lines = [b"HTTP/1.%d %d %b" % (request.version[1], self.status, self._phrase), *[b"%b: %b" % field for field in fields], b"\r\n"]
+        lines = [b"HTTP/1.%d %d %b" % (request.version[1], self.status, self._phrase), *map(b": ".join, fields), b"\r\n"]
         self._pending = b"\r\n".join(lines)
 
     def take(self, data: bytes, *, is_last: bool) -> bool:
@@ -122,10 +126,14 @@ class Answer(web.StreamResponse):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._is_chunked or any(name.lower() == b"content-length" for name, _ in self._fields):
+        if self._is_chunked or _has_length(self._fields):
             transport.close()
             return
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
+
+
+def _has_length(fields: Iterable[Field]) -> bool:
+    return b"content-length" in map(bytes.lower, map(_name, fields))

@@ -5,8 +5,9 @@ Worked out once for each head that is shared: an agent's second request finds th
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sidecar.gateways.headers import outgoing
 from sidecar.gateways.route import route
@@ -50,9 +51,9 @@ class Plan:
         self._made: list[Field] = []
         self._length_at: int | None = None
 
-    def row(self) -> Row:
-        """The ledger's row, with all that is known of it but which request it is."""
-        return copy(self._row)
+    def row(self, **known: object) -> Row:
+        """The ledger's row of one request: what all with this head have in common, and what is `known` of this one."""
+        return replace(self._row, **known)
 
     def fields(self, key: str, secrets: Mapping[str, str], length: int | None) -> list[Field]:
         """What goes out.  `secrets` are those of `gateway.headers` by name; `length` is the body's, None: the agent's fields tell it.

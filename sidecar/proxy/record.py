@@ -50,12 +50,8 @@ class Record:
         bytes_in: int,
     ) -> None:
         now = time.time()
-        row = plan.row()
-        row.id = self.id = ids.next(int(now * 1000))
-        row.instance = instance
-        row.started_at = moment(now)
-        row.model_sent = there.model_sent
-        row.stream = stream
+        self.id = ids.next(int(now * 1000))
+        row = plan.row(id=self.id, instance=instance, started_at=moment(now), model_sent=there.model_sent, stream=stream)
         self._opening = Opening(row, now, there.kind, plan.tags, there.gateway.terms)
         ledger.open(self._opening)
         self._meter: Meter | None = None

@@ -61,32 +61,34 @@ class Sink(Protocol):
 class Reply:
     """A gateway's answer, `named` its fields by name.  `head()` first, then `pour()`; `close()` when done, finished or not."""
 
+    # What every reply begins with.
+    status = 0
+    reason = b""
+    upload: asyncio.Task[None] | None = None
+    is_complete = False
+    is_reusable = False
+    _head_bytes = 0
+    _has_head = False
+    _until_close = False
+    _sent = False
+    _first_byte_seconds: float | None = None
+    _first_byte_timer: asyncio.TimerHandle | None = None
+    _error: Exception | None = None
+    _sink: Sink | None = None
+    _sink_error: ConnectionError | None = None
+    _is_poured = False
+    _is_held = False
+    _heard_at = 0.0
+    _waiter: asyncio.Future[None] | None = None
+
     def __init__(self, connection: Connection, *, is_head: bool) -> None:
-        self.status = 0
-        self.reason = b""
         self.fields: list[Field] = []
         self.named: ByName = {}
-        self.upload: asyncio.Task[None] | None = None
-        self.is_complete = False
-        self.is_reusable = False
         self._connection = connection
         self._is_head = is_head
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(**_LENIENT)
-        self._head_bytes = 0
-        self._has_head = False
-        self._until_close = False
-        self._sent = False
-        self._first_byte_seconds: float | None = None
-        self._first_byte_timer: asyncio.TimerHandle | None = None
-        self._error: Exception | None = None
         self._received: list[bytes] = []
-        self._sink: Sink | None = None
-        self._sink_error: ConnectionError | None = None
-        self._is_poured = False
-        self._is_held = False
-        self._heard_at = 0.0
-        self._waiter: asyncio.Future[None] | None = None
 
     # What the exchange calls.
 

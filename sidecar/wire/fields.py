@@ -49,6 +49,8 @@ def end_to_end(fields: Iterable[Field], named: ByName, drop: Collection[bytes]) 
         listed = {name.strip().lower() for value in named[b"connection"] for name in value.split(b",")}
         # A client cannot make us drop what frames the message: Content-Length named in Connection stays.
         drop = {*drop, *listed - {b"content-length"}}
+    if named.keys().isdisjoint(drop):
+        return [*fields]
     return [field for field in fields if field[0].lower() not in drop]
 
 
@@ -76,7 +78,7 @@ def text(value: bytes) -> str:
 
 def are_legal(fields: Sequence[Field]) -> bool:
     """True if RFC 9110 section 5 lets these fields on the wire: a token each, and no control octet but tab in a value."""
-    names, values = [name for name, _ in fields], [value for _, value in fields]
+    names, values = zip(*fields, strict=True) if fields else ((), ())
     return all(names) and not b"".join(names).translate(None, _TOKEN) and not b"".join(values).translate(None, _IN_A_VALUE)
 
 
