@@ -37,19 +37,20 @@ _IN_TOP_LEVEL = {"message", "fallback_message"}
 class Messages:
     """One reply.  Give it every event, or the one body, then ask for the reading."""
 
+    _source = UsageSource.NONE
+    _model: str | None = None
+    _message_id: str | None = None
+    _stop_reason: str | None = None
+    _iterations: str | None = None
+    _cost: float | None = None
+    _error_type: str | None = None
+    _failed = False
+    _finished = False
+
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._split: dict[str, int] = {}
         self._words: dict[str, str] = {}
-        self._source = UsageSource.NONE
-        self._model: str | None = None
-        self._message_id: str | None = None
-        self._stop_reason: str | None = None
-        self._iterations: str | None = None
-        self._cost: float | None = None
-        self._error_type: str | None = None
-        self._failed = False
-        self._finished = False
 
     def event(self, event: Event) -> None:
         if event.data.strip() == b"[DONE]":

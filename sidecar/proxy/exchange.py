@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,16 +71,15 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
     record = Record(parts.ledger, parts.ids, parts.instance, plan, there, seen.stream, length or 0)
     parts.under_way[record.id] = record
     upload = sent if sent is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
-    answer = None
+    reply = answer = None
     try:
-        with closing(await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts)) as reply:
-            record.answered(reply, (key, *secrets.values()))
-            if reply.status == 401:
-                parts.vault.forget(there.gateway.name)
-            answer = reply_to_agent(reply, record.take)
-            await answer.prepare(request)
-            record.ending = await relay(reply, answer, settings.timeouts.idle)
-            return answer
+        reply = await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts)
+        record.answered(reply, (key, *secrets.values()))
+        if reply.status == 401:
+            parts.vault.forget(there.gateway.name)
+        answer = reply_to_agent(reply, record.take)
+        await answer.prepare(request)
+        record.ending = await relay(reply, answer, settings.timeouts.idle)
     except Refusal as refusal:
         record.refused(refusal)
         raise
@@ -91,7 +89,11 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
     except asyncio.CancelledError:
         record.ending = Ending.CLIENT_GONE if request.transport is None or request.transport.is_closing() else Ending.CUT
         raise
+    else:
+        return answer
     finally:
+        if reply is not None:
+            reply.close()
         if answer is not None:
             answer.break_off()  # of no effect on one that is whole
         del parts.under_way[record.id]
