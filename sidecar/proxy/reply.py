@@ -79,16 +79,18 @@ class Reply:
     _is_poured = False
     _is_held = False
     _heard_at = 0.0
+    _last = 0
     _waiter: asyncio.Future[None] | None = None
 
     def __init__(self, connection: Connection, *, is_head: bool) -> None:
         self.fields: list[Field] = []
         self.named: ByName = {}
+        self._received: list[bytes] = []
+        self.on_body = self._received.append  # called once an event, which a function of Python's would double the price of
         self._connection = connection
         self._is_head = is_head
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(**_LENIENT)
-        self._received: list[bytes] = []
 
     # What the exchange calls.
 
@@ -164,6 +166,8 @@ class Reply:
             self.is_reusable = False
             if not self.is_complete:
                 self._fail(error.__context__ if isinstance(error.__context__, Refusal) else _bad_reply(str(error)))
+        if self.is_complete:
+            del self._received[self._last :]  # a body behind the end of the message
         if not self._has_head and self._head_bytes > MAX_HEAD and self._error is None:
             self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
         self._flow()
@@ -171,7 +175,7 @@ class Reply:
     def ended(self, exc: Exception | None) -> None:
         """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
         if self._has_head and self._until_close and exc is None and self._error is None:
-            self.is_complete = True
+            self._complete()
         elif not self.is_complete and self._error is None:
             if self._head_bytes:
                 self._error = _bad_reply("it closed the connection in the middle of its reply")
@@ -219,16 +223,16 @@ class Reply:
         self._until_close = not codings and b"content-length" not in self.named
         if self._is_head:
             # The parser cannot know that no body follows: the message ends here, and the connection with it.
-            self.is_complete = True
-
-    def on_body(self, data: bytes) -> None:
-        if not self.is_complete:
-            self._received.append(data)
+            self._complete()
 
     def on_message_complete(self) -> None:
         if self._has_head and not self.is_complete:
-            self.is_complete = True
+            self._complete()
             self.is_reusable = self._parser.should_keep_alive()
+
+    def _complete(self) -> None:
+        self.is_complete = True
+        self._last = len(self._received)
 
     def _fail(self, error: Exception) -> None:
         self._error = error

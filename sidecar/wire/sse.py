@@ -17,6 +17,8 @@ EVENT_LIMIT = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _CARRIAGE_RETURN = re.compile(rb"\r\n?")
 NOTHING = re.compile(rb"(?!)")
+#: What nearly every event is.
+_NAME_AND_DATA = re.compile(rb"(?:event: ?([^\n]*+)\n)?data: ?([^\n]*+)")
 
 
 class Event(NamedTuple):
@@ -120,6 +122,9 @@ class Scanner:
 
 
 def _append(events: list[Event], block: bytes) -> None:
+    if plain := _NAME_AND_DATA.fullmatch(block):
+        events.append(Event(plain[1] or b"", plain[2]))
+        return
     name = b""
     data: list[bytes] = []
     for line in block.split(b"\n"):
