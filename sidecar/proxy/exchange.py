@@ -52,7 +52,7 @@ class Parts:
     ledger: Ledger
     ids: Ids
     live: set[asyncio.Task[object]] = field(default_factory=set)
-    under_way: dict[str, Record] = field(default_factory=dict)
+    under_way: dict[Record, None] = field(default_factory=dict)
     plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
@@ -68,12 +68,14 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
     key, secrets = await _secrets(there.gateway, parts.vault)
     fields = plan.fields(key, secrets, length)
 
-    record = Record(parts.ledger, parts.ids, parts.instance, plan, there, seen.stream, length or 0)
-    parts.under_way[record.id] = record
+    record = Record(parts, plan, there, seen.stream, length or 0)
+    parts.under_way[record] = None
     upload = sent if sent is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     reply = answer = None
     try:
-        reply = await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts)
+        reply = await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts.connect)
+        record.open()
+        await reply.head(settings.timeouts.first_byte)
         record.answered(reply, (key, *secrets.values()))
         if reply.status == 401:
             parts.vault.forget(there.gateway.name)
@@ -96,7 +98,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
             reply.close()
         if answer is not None:
             answer.break_off()  # of no effect on one that is whole
-        del parts.under_way[record.id]
+        del parts.under_way[record]
         record.close()
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from sidecar.errors import Refusal
     from sidecar.gateways.route import Route
-    from sidecar.ledger.ids import Ids
-    from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.exchange import Parts
     from sidecar.proxy.plan import Plan
     from sidecar.proxy.reply import Reply
     from sidecar.wire.body import Body
@@ -37,35 +36,48 @@ _NOTHING_SAID: tuple[str | None, str | None, float | None] = (None, None, None)
 
 
 class Record:
-    """Collects what becomes known.  `ending` says how it came out; until somebody knows better, the gateway broke off."""
+    """Collects what becomes known.  `ending` says how it came out; until somebody knows better, the gateway broke off.
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        ids: Ids,
-        instance: str,
-        plan: Plan,
-        there: Route,
-        stream: bool | None,
-        bytes_in: int,
-    ) -> None:
-        now = time.time()
-        self.id = ids.next(int(now * 1000))
-        row = plan.row(id=self.id, instance=instance, started_at=moment(now), model_sent=there.model_sent, stream=stream)
-        self._opening = Opening(row, now, there.kind, plan.tags, there.gateway.terms)
-        ledger.open(self._opening)
-        self._meter: Meter | None = None
-        self._echo: Echo | None = None
-        self.ending = Ending.CUT
-        self._ledger = ledger
-        self._begun = time.monotonic()
+    What costs time is done when nobody waits for it: the row is made once the request is on its way, and what a reply says is read
+    when the agent has its first bytes.
+    """
+
+    ending = Ending.CUT
+    _opening: Opening | None = None
+    _reply: Reply | None = None
+    _secrets: Iterable[str] = ()
+    _meter: Meter | None = None
+    _echo: Echo | None = None
+    _facts = _NOTHING_SAID
+    _first_byte_at: float | None = None
+    _status: int | None = None
+    _own_error: str | None = None
+    _bytes_out = 0
+
+    def __init__(self, parts: Parts, plan: Plan, there: Route, stream: bool | None, bytes_in: int) -> None:
+        self._parts = parts
+        self._plan = plan
+        self._there = there
+        self._stream = stream
         self._bytes_in = bytes_in
-        self._bytes_out = 0
         self._copied: list[bytes] = []
-        self._first_byte_at: float | None = None
-        self._status: int | None = None
-        self._own_error: str | None = None
-        self._facts = _NOTHING_SAID
+        self._started_at = time.time()
+        self._begun = time.monotonic()
+
+    def open(self) -> Opening:
+        """Put the row into the ledger, unless it is there."""
+        if self._opening is None:
+            started_at = self._started_at
+            row = self._plan.row(
+                id=self._parts.ids.next(int(started_at * 1000)),
+                instance=self._parts.instance,
+                started_at=moment(started_at),
+                model_sent=self._there.model_sent,
+                stream=self._stream,
+            )
+            self._opening = Opening(row, started_at, self._there.kind, self._plan.tags, self._there.gateway.terms)
+            self._parts.ledger.open(self._opening)
+        return self._opening
 
     async def counted(self, content: AsyncIterator[Body]) -> AsyncIterator[Body]:
         async for piece in content:
@@ -74,14 +86,9 @@ class Record:
 
     def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
         """`secrets`: what the request carried, and an error must not be quoted with."""
-        coding = text(b", ".join(every(reply.named, b"content-encoding")))
-        self._meter = Meter(self._opening.kind, coding, self._opening.row.path)
         self._status = reply.status
-        self._facts = reply_facts(reply.named)
-        if reply.status >= _ERROR_STATUS:
-            self._echo = Echo(secrets, coding)
-            for _, value in reply.fields:
-                self._echo.field(value)
+        self._reply = reply
+        self._secrets = secrets
 
     def take(self, copied: bytes) -> None:
         """The next bytes of the reply's body, which the agent has by now."""
@@ -92,6 +99,8 @@ class Record:
             self._look()
 
     def _look(self) -> None:
+        if self._reply is not None and self._meter is None:
+            self._begin(self._reply)
         copied = self._copied[0] if len(self._copied) == 1 else b"".join(self._copied)
         self._copied.clear()
         self._bytes_out += len(copied)
@@ -99,6 +108,15 @@ class Record:
             self._meter.feed(copied)
         if self._echo is not None:
             self._echo.feed(copied)
+
+    def _begin(self, reply: Reply) -> None:
+        coding = text(b", ".join(every(reply.named, b"content-encoding")))
+        self._meter = Meter(self._there.kind, coding, self.open().row.path)
+        self._facts = reply_facts(reply.named)
+        if reply.status >= _ERROR_STATUS:
+            self._echo = Echo(self._secrets, coding)
+            for _, value in reply.fields:
+                self._echo.field(value)
 
     def refused(self, refusal: Refusal) -> None:
         self._own_error = refusal.code
@@ -112,7 +130,7 @@ class Record:
     def under_way(self) -> dict[str, object]:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
         self._look()
-        row, now, first_byte = self._opening.row, time.monotonic(), self._first_byte_at
+        row, now, first_byte = self.open().row, time.monotonic(), self._first_byte_at
         # Any text in an error may quote a secret.
         reading = self._meter.so_far() if self._meter is not None and self._echo is None else Reading()
         return {
@@ -135,17 +153,18 @@ class Record:
     def close(self) -> None:
         now = time.monotonic()
         self._look()
+        row = self.open().row
         duration = (now - self._begun) * 1000
         first_byte = self._first_byte_at
         reading = Reading(empty=True) if self._meter is None else self._meter.reading()
         if self._echo is not None and self._echo.found:
-            log.warning("reply.echoes_secret", id=self.id, gateway=self._opening.row.gateway, status=self._status)
+            log.warning("reply.echoes_secret", id=row.id, gateway=row.gateway, status=self._status)
             # Any text in such a reply may be the secret itself.
             reading, self._facts = Reading(), _NOTHING_SAID
         request_id, cache_status, header_cost = self._facts
         closing = Closing(
-            id=self.id,
-            finished_at=self._opening.started_at + duration / 1000,
+            id=row.id,
+            finished_at=self._started_at + duration / 1000,
             ending=self.ending,
             status=self._status,
             own_error=self._own_error,
@@ -158,4 +177,4 @@ class Record:
             header_cost_usd=header_cost,
             reading=reading,
         )
-        self._ledger.close(closing)
+        self._parts.ledger.close(closing)

@@ -63,24 +63,18 @@ class Upstream:
         target: str,
         fields: list[Field],
         body: Pieces | AsyncIterable[Body] | None,
-        timeouts: Timeouts,
+        connect_seconds: float | None,
     ) -> Reply:
-        """Send one request; its reply, to be closed by the caller, once status and fields are there.  Raises `Refusal`.
+        """Send one request.  Its reply, of which nothing is known yet, is to be closed by the caller.  Raises `Refusal`.
 
         A body that is there has its length in the fields; one that is still to come is chunked where they tell none.
         """
         way = self._way(gateway)
         self._notice_sleep()
-        connection = way.pool.take() or await way.pool.open(timeouts.connect)
+        connection = way.pool.take() or await way.pool.open(connect_seconds)
         streamed = body is not None and not isinstance(body, tuple)
         chunked = streamed and not any(name.lower() == b"content-length" for name, _ in fields)
-        reply = connection.start(_head(way, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
-        try:
-            await reply.head(timeouts.first_byte)
-        except BaseException:
-            reply.close()
-            raise
-        return reply
+        return connection.start(_head(way, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
 
     async def prepare(self, gateway: Gateway) -> None:
         """Read the certificates (30 ms of CPU for the system's 144) in a thread, before the first request has to."""

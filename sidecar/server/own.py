@@ -99,7 +99,7 @@ class Own:
         return answer(self.publisher.status(asked.settings, len(self.parts.live)) | {"budgets": budgets})
 
     async def _streams(self, _asked: _Asked) -> Answer:
-        return answer({"streams": [record.under_way() for record in self.parts.under_way.values()]})
+        return answer({"streams": [record.under_way() for record in self.parts.under_way]})
 
     async def _usage(self, asked: _Asked) -> Answer:
         bearer, given = asked.bearer, asked.given

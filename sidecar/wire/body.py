@@ -179,6 +179,8 @@ def _walk_exactly(body: Body) -> Iterator[Extent]:
 
 def _is_utf8(body: Body) -> bool:
     """In pieces: the text of 1 MB takes longer to make than to check."""
+    if body.isascii():
+        return True
     decode = codecs.getincrementaldecoder("utf-8")().decode
     whole = memoryview(body)
     try:

@@ -17,7 +17,6 @@ from fakes.raw import raw_gateway, reply, says
 from fakes.running import ask, client, one_gateway, request, running, until
 from fakes.sink import Sink
 
-from sidecar.config.settings import Timeouts
 from sidecar.gateways.gateway import Auth, Gateway, Secret
 from sidecar.proxy import dial
 from sidecar.proxy.upstream import Upstream
@@ -91,7 +90,8 @@ async def test_after_a_sleep_no_request_waits_for_a_connection_of_before(seconds
         gateway = Gateway(name="g", preset=None, base_url=way.url, auth=Auth("x-api-key"), credential=Secret(()), proxy="none")
 
         async def status():
-            with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, Timeouts(first_byte=2))) as got:
+            with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, None)) as got:
+                await got.head(2)
                 await got.pour(Sink())
                 return got.status
 

@@ -33,9 +33,11 @@ async def upstream():
 async def ask(upstream, url, *, method="POST", target="/v1/messages?beta=true", fields=FIELDS, body=b"hello", timeouts=None):
     fields = [*fields, (b"Content-Length", b"%d" % len(body))] if isinstance(body, bytes) else fields
     sent = (body,) if isinstance(body, bytes) else body
-    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, sent, timeouts or Timeouts())) as got:
+    timeouts = timeouts or Timeouts()
+    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, sent, timeouts.connect)) as got:
+        await got.head(timeouts.first_byte)
         sink = Sink()
-        await got.pour(sink, (timeouts or Timeouts()).idle)
+        await got.pour(sink, timeouts.idle)
         assert sink.is_whole
         return got, sink.body
 
@@ -168,7 +170,8 @@ CUT = {
 @pytest.mark.parametrize("data", CUT.values(), ids=CUT)
 async def test_every_byte_of_a_broken_reply_is_handed_out_before_the_break(upstream, data):
     async with raw_gateway(says(data, then="fin")) as there:
-        with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
+        with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, None)) as got:
+            await got.head(None)
             await there.lost.wait()
             await asyncio.sleep(0.01)  # the loop has to see the FIN: the bytes are then waiting, and so is the error
             sink = Sink()
@@ -187,7 +190,8 @@ async def test_a_slow_reader_makes_the_gateway_wait(upstream):
             await talk.send(b"x" * 65536)
 
     async with raw_gateway(script) as there:
-        with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, Timeouts())) as got:
+        with contextlib.closing(await upstream.send(gateway(there.url), "GET", "/", [], None, None)) as got:
+            await got.head(None)
             sink = Sink(room=200_000)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(got.pour(sink))

@@ -44,8 +44,10 @@ def gateway(url, **more):
 async def ask(gateway, variables=None, timeouts=None, body=None):
     upstream = Upstream((variables or {}).get)
     fields = [] if body is None else [(b"Content-Length", b"%d" % sum(map(len, body)))]
+    timeouts = timeouts or Timeouts()
     try:
-        with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", fields, body, timeouts or Timeouts())) as got:
+        with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", fields, body, timeouts.connect)) as got:
+            await got.head(timeouts.first_byte)
             sink = Sink()
             await got.pour(sink)
             return got.status, sink.body

@@ -43,7 +43,9 @@ def gateway(url, name="g", **more):
 
 
 async def status(upstream, gateway, timeouts=None):
-    with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, timeouts or Timeouts())) as got:
+    timeouts = timeouts or Timeouts()
+    with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, timeouts.connect)) as got:
+        await got.head(timeouts.first_byte)
         await got.pour(Sink())
         return got.status
 

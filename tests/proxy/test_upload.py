@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from fakes.raw import raw_gateway
 
-from sidecar.config.settings import Timeouts
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, Secret
 from sidecar.proxy.upload import pieces
@@ -34,7 +34,11 @@ async def test_a_body_that_falls_silent_under_way_is_the_agents_fault_and_lets_t
     upstream = Upstream(lambda _name: None)
     async with raw_gateway(script) as there:
         gateway = Gateway(name="g", preset=None, base_url=there.url, auth=Auth("x-api-key"), credential=Secret(()), proxy="none")
-        with pytest.raises(Refusal, match="did not come"):
-            await upstream.send(gateway, "POST", "/v1/files", [], pieces(stalls(), 0.05), Timeouts())
+        body = pieces(stalls(), 0.05)
+        with (
+            contextlib.closing(await upstream.send(gateway, "POST", "/v1/files", [], body, None)) as got,
+            pytest.raises(Refusal, match="did not come"),
+        ):
+            await got.head(None)
         async with asyncio.timeout(1):
             await there.lost.wait()
