@@ -157,7 +157,13 @@ async def test_dates_and_types_the_gateway_sent_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("method", "status", "size"), [(b"HEAD", b"200 OK", b"99"), (b"GET", b"304 Not Modified", None), (b"GET", b"204 No Content", None)]
+    ("method", "status", "size"),
+    [
+        (b"HEAD", b"200 OK", b"99"),
+        (b"GET", b"304 Not Modified", b"99"),
+        (b"GET", b"304 Not Modified", None),
+        (b"GET", b"204 No Content", None),
+    ],
 )
 async def test_replies_without_a_body(tmp_path, method, status, size):
     head = b"HTTP/1.1 " + status + b"\r\nX-A: b\r\n" + (b"Content-Length: 99\r\n" if size else b"") + b"\r\n"
