@@ -52,9 +52,12 @@ def requests(count: int, now: float) -> Iterator[Request]:
     number = 0
     for day in range(DAYS):
         midnight = today - (DAYS - 1 - day) * _DAY_SECONDS
-        while number < count * (day + 1) // DAYS:
+        is_today = day == DAYS - 1
+        # Of a small year, too, there is something today.
+        wanted = max(count * (day + 1) // DAYS, number + is_today)
+        while number < wanted:
             # Today's began at midnight at the latest, whatever time it is now.
-            begin = midnight + (dice.uniform(8, 18) * 3600 if day < DAYS - 1 else 0)
+            begin = midnight + (0 if is_today else dice.uniform(8, 18) * 3600)
             for request in _session(dice, number, begin):
                 yield request
                 number = request.number + 1
