@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from sidecar.errors import SidecarError
@@ -21,13 +21,13 @@ def connect(path: str) -> sqlite3.Connection:
 
     Raises sqlite3.Error.
     """
-    connection = _ledger(path)
-    connection.row_factory = sqlite3.Row
-    if not _has(connection, "hours"):  # an earlier version's, until its daemon is restarted
-        connection.execute(f"CREATE TEMP TABLE hours ({HOURS_COLUMNS})")
-    if not _has(connection, "quarters"):
-        quarters.imitate(connection)
-    connection.execute(f"CREATE TEMP VIEW used AS {BOTH}")
+    if os.path.exists(path):
+        connection = sqlite3.connect(for_reading(path), uri=True, isolation_level=None)
+        if _prepared(connection):
+            return connection
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, ":memory:")
+    _prepared(connection)
     return connection
 
 
@@ -41,15 +41,20 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
         raise SidecarError(f"the ledger {path} cannot be read: {error}", "see: sidecar doctor") from error
 
 
-def _ledger(path: str) -> sqlite3.Connection:
-    if os.path.exists(path):
-        connection = sqlite3.connect(for_reading(path), uri=True, isolation_level=None)
-        if _has(connection, "requests"):
-            return connection
-        connection.close()
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection, ":memory:")
-    return connection
+def _prepared(connection: sqlite3.Connection) -> bool:
+    """Whether it holds a ledger, which can then be asked; else it is closed, as it is after an error."""
+    with ExitStack() as stack:
+        stack.callback(connection.close)
+        if not _has(connection, "requests"):
+            return False
+        connection.row_factory = sqlite3.Row
+        if not _has(connection, "hours"):  # an earlier version's, until its daemon is restarted
+            connection.execute(f"CREATE TEMP TABLE hours ({HOURS_COLUMNS})")
+        if not _has(connection, "quarters"):
+            quarters.imitate(connection)
+        connection.execute(f"CREATE TEMP VIEW used AS {BOTH}")
+        stack.pop_all()
+    return True
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:
