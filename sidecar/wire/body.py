@@ -32,7 +32,7 @@ _UTF8_PIECE = 64 * 1024
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-#: A member whose value holds no other object or array, but may be an object itself.
+#: A member whose value is a string, a number, a word, or an object that holds nothing but those.
 _FLAT_MEMBER = re.compile(
     rb'[ \t\n\r]*+(%b)[ \t\n\r]*+:[ \t\n\r]*+(%b|true|false|null|-?[0-9][0-9.eE+-]*+|\{(?:[^"{}\[\]]++|%b)*+\})[ \t\n\r]*+,'
     % ((_STRING.pattern,) * 3),
