@@ -56,6 +56,8 @@ class Messages:
         if event.data.strip() == b"[DONE]":
             self._finished = self._finished or self._stop_reason is not None
             return
+        if event.name == b"content_block_start" and b"fallback" not in event.data and b'"error' not in event.data:
+            return  # one for every block, and none of them says anything else that is wanted
         try:
             data = decode(event.data)
         except NotJSON:
@@ -147,7 +149,9 @@ class Messages:
         else:
             tokens = {name: number for name, number in tokens.items() if name not in _INPUT_SIDE}
         self._counts |= tokens | thinking | _valid(usage.get("server_tool_use"), _SERVER_TOOLS)
-        self._words |= {name: word for name in _WORDS if name in usage and (word := text(usage[name]))}
+        for name in _WORDS:
+            if name in usage and (word := text(usage[name])):
+                self._words[name] = word
         cost = dollars(usage.get("cost"))
         self._cost = self._cost if cost is None else cost
         iterations = usage.get("iterations")

@@ -18,7 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 _CARRIAGE_RETURN = re.compile(rb"\r\n?")
 NOTHING = re.compile(rb"(?!)")
 #: What nearly every event is.
-_NAME_AND_DATA = re.compile(rb"(?:event: ?([^\n]*+)\n)?data: ?([^\n]*+)")
+_NAME_AND_DATA = re.compile(rb"(?:event: ?(.*+)\n)?data: ?(.*+)")
 
 
 class Event(NamedTuple):
@@ -33,7 +33,7 @@ def run_of(*names: bytes) -> re.Pattern[bytes]:
     JSON begins with.
     """
     one = b"|".join(map(re.escape, names))
-    return re.compile(rb'(?>(?:event: ?(?:%b)\n|data: ?\{"type": ?"(?:%b)"[^\n]*+\n)(?:[^\n]++\n)*+\n)++' % (one, one))
+    return re.compile(rb'(?>(?:event: ?(?:%b)\n|data: ?\{"type": ?"(?:%b)".*+\n)(?:.++\n)*+\n)++' % (one, one))
 
 
 class Scanner:
