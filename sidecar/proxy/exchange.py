@@ -72,9 +72,10 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
     parts.under_way[record] = None
     upload = sent if sent is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
     reply = answer = None
+    # Behind the write on an idle connection, and while a new one is being opened: a row is there also if the sidecar dies meanwhile.
+    asyncio.get_running_loop().call_soon(record.open)
     try:
         reply = await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts.connect)
-        record.open()
         await reply.head(settings.timeouts.first_byte)
         record.answered(reply, (key, *secrets.values()))
         if reply.status == 401:

@@ -7,7 +7,9 @@ import json
 
 import pytest
 from fakes.raw import raw_gateway, reply, says
-from fakes.running import ask, client, one_gateway, request, running
+from fakes.running import ask, client, one_gateway, request, running, until
+
+from sidecar.proxy.pool import Pool
 
 START = b'event: message_start\ndata: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
 END = (
@@ -185,3 +187,16 @@ async def test_other_paths_stream_bodies_of_any_size(tmp_path):
         assert len(there.requests[0].body) == 1_000_000
         row = (await sidecar.rows())[0]
         assert (row["kind"], row["bytes_in"], row["bytes_out"], row["outcome"]) == ("other", 1_000_000, 2, "complete")
+
+
+async def test_a_request_whose_gateway_is_still_being_connected_to_has_its_row(tmp_path, monkeypatch):
+    async def never(_pool, _seconds):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Pool, "open", never)
+    async with running(tmp_path, one_gateway("http://127.0.0.1:9")) as sidecar:
+        async with client(sidecar) as agent:
+            agent.send(request(sidecar))
+            await until(sidecar.rows_now)
+            assert sidecar.rows_now()[0]["finished_at"] is None
+        assert (await sidecar.rows())[0]["outcome"] == "client_cancelled"
