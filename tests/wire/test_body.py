@@ -103,6 +103,38 @@ def test_what_does_not_stand_at_the_ends_is_not_guessed(template):
     assert peek_at_ends(template.replace(b"%b", LONG)) is None
 
 
+@pytest.mark.parametrize("template", [template for template, _ in AT_ENDS.values()], ids=AT_ENDS)
+def test_of_a_large_body_too_only_the_string_is_replaced(template):
+    body = template.replace(b"%b", LONG)
+    (start, end) = next((start, end) for name, start, end in top_level(body) if name == "model")
+    assert b"".join(splice(body, "new")) == body[:start] + b'"new"' + body[end:]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [b'"x":[1,]', b'"x":"\xff"', b'"model":"b","x":[]', b'"model":"b"'],
+    ids=["invalid", "no UTF-8", "a model in the middle", "a model at the end"],
+)
+def test_of_a_large_body_with_a_fault_in_the_middle_the_first_model_is_replaced(between):
+    rest = b'",' + LONG + b"," + between + b',"stream":true}'
+    assert b"".join(splice(b'{"model":"a' + rest, "new")) == b'{"model":"new' + rest
+
+
+@pytest.mark.parametrize("template", NOT_AT_ENDS.values(), ids=NOT_AT_ENDS)
+def test_a_large_body_is_looked_through_where_its_ends_do_not_tell(template):
+    body = template.replace(b"%b", LONG + b',"x":[1,]')
+    assert splice(body, "new") is None
+
+
+@pytest.mark.parametrize(
+    "template",
+    [b'{"model":"a","model":"b",%b,"stream":true}', b'{"model":"\\x",%b,"stream":true}', b'{"model":"a",%b,"stream":true'],
+    ids=["two models in front", "an invalid model", "cut off"],
+)
+def test_faults_at_the_ends_of_a_large_body_are_seen(template):
+    assert splice(template.replace(b"%b", LONG), "new") is None
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.just("model"), inner, max_size=4),
