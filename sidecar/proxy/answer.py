@@ -9,26 +9,48 @@ from __future__ import annotations
 import socket
 import struct
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aiohttp import HttpVersion11, web
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sidecar.proxy.incoming import Downstream, Incoming
     from sidecar.wire.fields import Field
+
+#: Pieces of a body that are looked at together, or what has come when one is larger: events come in packets of their own, and nobody
+#: needs to know at once what they say.
+PIECES = 24
+LARGE_PIECE = 4 * 1024
 
 _NO_BODY = frozenset({204, 304})
 _name = itemgetter(0)
 
 
+class Copy(Protocol):
+    """Who is told of a body: `take` of its first bytes and its last; those between are put into `pieces`, and `look` is called in time."""
+
+    pieces: list[bytes]
+
+    def take(self, data: bytes) -> None: ...
+
+    def look(self) -> None: ...
+
+
+class _Flowing(NamedTuple):
+    """Head and first bytes are out, and chunks follow."""
+
+    transport: asyncio.Transport
+    protocol: Downstream
+    copy: Copy
+
+
 class Answer(web.StreamResponse):
     """`fields` may hold a Content-Length; without one the body is chunked, or for HTTP/1.0 ended by the end of the connection.
 
-    `prepare`, then `take` until the last byte (a `connection.Sink`); or `body`, all of it at once.  `copy` gets the body, too, each
-    piece once the agent has it.
+    `prepare`, then `take` and `end` (a `reply.Sink`); or `body`, all of it at once.  `copy` gets the body, too.
     """
 
     def __init__(
@@ -37,7 +59,7 @@ class Answer(web.StreamResponse):
         reason: bytes,
         fields: Sequence[Field],
         body: bytes = b"",
-        copy: Callable[[bytes], None] = lambda _data: None,
+        copy: Copy | None = None,
     ) -> None:
         super().__init__(status=status)
         self._phrase = reason
@@ -47,6 +69,7 @@ class Answer(web.StreamResponse):
         self._pending = b""
         self._request: Incoming | None = None
         self._protocol: Downstream | None = None
+        self._flowing: _Flowing | None = None
         self._transport: asyncio.Transport | None = None
         self._is_chunked = self._is_bodiless = self._is_over = False
 
@@ -75,22 +98,39 @@ class Answer(web.StreamResponse):
         lines = [b"HTTP/1.%d %d %b" % (request.version[1], self.status, self._phrase), *map(b": ".join, fields), b"\r\n"]
         self._pending = b"\r\n".join(lines)
 
-    def take(self, data: bytes, *, is_last: bool) -> bool:
-        """Write what there is of the body.  Raises ConnectionResetError when the agent is not there any more."""
+    def take(self, data: bytes) -> bool:
+        """Write the next bytes of the body.  True: no more of them for now.  Raises ConnectionResetError when the agent is gone."""
+        if self._flowing is None or not data:
+            return self._take(data, is_last=False)
+        # Once an event, so nothing is called that need not be.
+        transport, protocol, copy = self._flowing
+        copy.pieces.append(data)
+        if transport.is_closing():
+            raise ConnectionResetError
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if len(copy.pieces) >= PIECES or len(data) >= LARGE_PIECE:
+            copy.look()
+        return protocol.writing_paused
+
+    def end(self, data: bytes) -> None:
+        """Write the last bytes, and what says that they are.  Raises ConnectionResetError."""
+        self._take(data, is_last=True)
+
+    def _take(self, data: bytes, *, is_last: bool) -> bool:
+        """The first bytes, behind the head, or the last ones, or any that are not chunked."""
         try:
             transport, protocol = self._transport, self._protocol
             if transport is None or protocol is None or transport.is_closing():
                 raise ConnectionResetError
-            if self._is_chunked and data and not self._pending and not is_last:
-                transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-            else:
-                self._write_edge(transport, data, is_last)
+            self._write(transport, data, is_last)
+            if self._is_chunked and data and not is_last and self._copy is not None:
+                self._flowing = _Flowing(transport, protocol, self._copy)
             return protocol.writing_paused
         finally:
-            self._copy(data)
+            if self._copy is not None:
+                self._copy.take(data)
 
-    def _write_edge(self, transport: asyncio.Transport, data: bytes, is_last: bool) -> None:
-        """The first bytes, behind the head, or the last ones."""
+    def _write(self, transport: asyncio.Transport, data: bytes, is_last: bool) -> None:
         sent = data
         if self._is_chunked:
             sent = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
@@ -110,7 +150,7 @@ class Answer(web.StreamResponse):
     async def write_eof(self, _data: bytes = b"") -> None:
         """Called by the server when the handler is done."""
         if not self._is_over:
-            self.take(self._whole, is_last=True)
+            self.end(self._whole)
         await self.drained()
 
     def break_off(self) -> None:

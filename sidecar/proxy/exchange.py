@@ -80,7 +80,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
         record.answered(reply, (key, *secrets.values()))
         if reply.status == 401:
             parts.vault.forget(there.gateway.name)
-        answer = reply_to_agent(reply, record.take)
+        answer = reply_to_agent(reply, record)
         await answer.prepare(request)
         record.ending = await relay(reply, answer, settings.timeouts.idle)
     except Refusal as refusal:

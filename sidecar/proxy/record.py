@@ -12,6 +12,7 @@ from sidecar.ledger.entry import Closing, Ending, Opening
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
+from sidecar.proxy.answer import LARGE_PIECE, PIECES
 from sidecar.proxy.echo import Echo
 from sidecar.wire.fields import every, text
 
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sidecar.exchange")
 
 _ERROR_STATUS = 400
-#: Pieces of a reply that are looked at together, or what has come when one is larger: events come in packets of their own, and nobody
-#: needs to know at once what they say.
-PIECES = 24
-LARGE_PIECE = 4 * 1024
 _NOTHING_SAID: tuple[str | None, str | None, float | None] = (None, None, None)
 
 
@@ -60,7 +57,7 @@ class Record:
         self._there = there
         self._stream = stream
         self._bytes_in = bytes_in
-        self._copied: list[bytes] = []
+        self.pieces: list[bytes] = []
         self._started_at = time.time()
         self._begun = time.monotonic()
 
@@ -90,19 +87,20 @@ class Record:
         self._reply = reply
         self._secrets = secrets
 
-    def take(self, copied: bytes) -> None:
-        """The next bytes of the reply's body, which the agent has by now."""
-        if self._first_byte_at is None and copied:
+    def take(self, data: bytes) -> None:
+        """Bytes of the reply's body, which the agent has by now."""
+        if self._first_byte_at is None and data:
             self._first_byte_at = time.monotonic()
-        self._copied.append(copied)
-        if len(self._copied) >= PIECES or len(copied) >= LARGE_PIECE:
-            self._look()
+        self.pieces.append(data)
+        if len(self.pieces) >= PIECES or len(data) >= LARGE_PIECE:
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Read what the pieces say."""
         if self._reply is not None and self._meter is None:
             self._begin(self._reply)
-        copied = self._copied[0] if len(self._copied) == 1 else b"".join(self._copied)
-        self._copied.clear()
+        copied = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces.clear()
         self._bytes_out += len(copied)
         if self._meter is not None:
             self._meter.feed(copied)
@@ -129,7 +127,7 @@ class Record:
 
     def under_way(self) -> dict[str, object]:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
-        self._look()
+        self.look()
         row, now, first_byte = self.open().row, time.monotonic(), self._first_byte_at
         # Any text in an error may quote a secret.
         reading = self._meter.so_far() if self._meter is not None and self._echo is None else Reading()
@@ -152,7 +150,7 @@ class Record:
 
     def close(self) -> None:
         now = time.monotonic()
-        self._look()
+        self.look()
         row = self.open().row
         duration = (now - self._begun) * 1000
         first_byte = self._first_byte_at

@@ -10,12 +10,11 @@ from sidecar.proxy.reply import IdleTimeout, ReplyCut
 from sidecar.wire.fields import ONLY_OF_THE_GATEWAY, end_to_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from sidecar.proxy.answer import Copy
     from sidecar.proxy.reply import Reply
 
 
-def reply_to_agent(reply: Reply, copy: Callable[[bytes], None]) -> Answer:
+def reply_to_agent(reply: Reply, copy: Copy) -> Answer:
     """The gateway's status and fields, ready to be sent.  `copy` gets every byte of the body."""
     return Answer(reply.status, reply.reason, end_to_end(reply.fields, reply.named, ONLY_OF_THE_GATEWAY), copy=copy)
 

@@ -48,12 +48,15 @@ class IdleTimeout(Exception):
 
 
 class Sink(Protocol):
-    """Where a reply's body goes.  `take` never waits; once it has said that the sink is full, no more comes until `drained` returns.
+    """Where a reply's body goes: `take` what there is, `end` with what is left, perhaps nothing.  Neither waits; once `take` has said that
+    the sink is full, no more comes until `drained` returns.
 
-    Both raise ConnectionError when nobody is there any more.
+    All raise ConnectionError when nobody is there any more.
     """
 
-    def take(self, data: bytes, *, is_last: bool) -> bool: ...
+    def take(self, data: bytes) -> bool: ...
+
+    def end(self, data: bytes) -> None: ...
 
     async def drained(self) -> None: ...
 
@@ -76,8 +79,10 @@ class Reply:
     _error: Exception | None = None
     _sink: Sink | None = None
     _sink_error: ConnectionError | None = None
+    _is_over = False  # complete, or failed
     _is_poured = False
     _is_held = False
+    _is_watched = False
     _heard_at = 0.0
     _last = 0
     _waiter: asyncio.Future[None] | None = None
@@ -109,8 +114,9 @@ class Reply:
     async def pour(self, sink: Sink, idle_seconds: float | None = None) -> None:
         """Give `sink` the whole body, each byte as it comes.  Raises `ReplyCut`, `IdleTimeout`, and what the sink raises."""
         self._sink = sink
+        self._is_watched = idle_seconds is not None
         if not self._received and not self.is_complete:
-            sink.take(b"", is_last=False)  # what stands before the body need not wait for it
+            sink.take(b"")  # what stands before the body need not wait for it
         if self._is_held:
             self._go_on()
         self._flow()
@@ -155,33 +161,44 @@ class Reply:
         self._fail(error if self._error is None else self._error)
 
     def feed(self, data: bytes) -> None:
-        if self.is_complete or self._error is not None:
+        if self._is_over:
             self.is_reusable = False  # bytes behind the end of the message
             return
-        self._heard_at = time.monotonic()
-        if not self._has_head:
-            self._head_bytes += len(data)
+        if self._is_watched:
+            self._heard_at = time.monotonic()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
-            self.is_reusable = False
-            if not self.is_complete:
-                self._fail(error.__context__ if isinstance(error.__context__, Refusal) else _bad_reply(str(error)))
-        if self.is_complete:
-            del self._received[self._last :]  # a body behind the end of the message
-        if not self._has_head and self._head_bytes > MAX_HEAD and self._error is None:
-            self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
-        self._flow()
+            self._unparsable(error)
+        sink, received = self._sink, self._received
+        if sink is None or self._is_over:
+            self._begun_or_over(len(data))
+            return
+        if not received:
+            return
+        # Once an event, so nothing is called that need not be.
+        data = received[0] if len(received) == 1 else b"".join(received)
+        received.clear()
+        try:
+            is_full = sink.take(data)
+        except ConnectionError as error:
+            self._sink_error = error
+            self._wake()
+            return
+        if is_full:
+            self._hold()
+            self._wake()
 
     def ended(self, exc: Exception | None) -> None:
         """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
         if self._has_head and self._until_close and exc is None and self._error is None:
             self._complete()
         elif not self.is_complete and self._error is None:
-            if self._head_bytes:
+            if self._head_bytes or self._has_head:
                 self._error = _bad_reply("it closed the connection in the middle of its reply")
             else:
                 self._error = Refusal("upstream_closed", "the gateway closed the connection before it answered")
+        self._is_over = True
         self.is_reusable = False
         self._flow()
 
@@ -232,37 +249,49 @@ class Reply:
             self.is_reusable = self._parser.should_keep_alive()
 
     def _complete(self) -> None:
-        self.is_complete = True
+        self.is_complete = self._is_over = True
         self._last = len(self._received)
+
+    def _unparsable(self, error: Exception) -> None:
+        self.is_reusable = False
+        if not self.is_complete:
+            self._fail(error.__context__ if isinstance(error.__context__, Refusal) else _bad_reply(str(error)))
 
     def _fail(self, error: Exception) -> None:
         self._error = error
+        self._is_over = True
         self.is_reusable = False
         self._connection.close()
         self._wake()
 
+    def _begun_or_over(self, size: int) -> None:
+        """`size` bytes have come: with or before the head, while there is no sink, or with the end."""
+        if self.is_complete:
+            del self._received[self._last :]  # a body behind the end of the message
+        if not self._has_head:
+            self._head_bytes += size
+            if self._head_bytes > MAX_HEAD and self._error is None:
+                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
+        self._flow()
+
     def _flow(self) -> None:
-        """Hand on what has come, and up with the task only if there is something for it to do."""
-        sink = self._sink
+        """Hand on what there is, the end with it, and up with the task."""
+        sink, received = self._sink, self._received
         if sink is None:
-            if not self._is_held and sum(map(len, self._received)) > HIGH_WATER:
+            if not self._is_held and sum(map(len, received)) > HIGH_WATER:
                 self._hold()
-            self._wake()
-            return
-        received = self._received
-        if (received or self.is_complete) and not self._is_poured:
-            data = received[0] if len(received) == 1 else b"".join(received)
+        elif (received or self.is_complete) and not self._is_poured:
+            data = b"".join(received)
             received.clear()
             try:
-                is_full = sink.take(data, is_last=self.is_complete)
+                if self.is_complete:
+                    sink.end(data)
+                    self._is_poured = True
+                elif sink.take(data):
+                    self._hold()
             except ConnectionError as error:
                 self._sink_error = error
-            else:
-                self._is_poured = self.is_complete
-                if is_full and not self._is_poured:
-                    self._hold()
-        if self._is_poured or self._is_held or self._error is not None or self._sink_error is not None:
-            self._wake()
+        self._wake()
 
     def _hold(self) -> None:
         self._is_held = True

@@ -15,11 +15,14 @@ class Sink:
         self._taken = 0
         self._emptied = asyncio.Event()
 
-    def take(self, data: bytes, *, is_last: bool) -> bool:
+    def take(self, data: bytes) -> bool:
         assert not self.is_whole
         self.body += data
-        self.is_whole = is_last
         return self.is_full()
+
+    def end(self, data: bytes) -> None:
+        self.take(data)
+        self.is_whole = True
 
     def is_full(self) -> bool:
         return self._room is not None and len(self.body) - self._taken >= self._room
