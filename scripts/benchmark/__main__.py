@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ _QUICK_PEERS = ("nginx", "haproxy")
 
 def main() -> int:
     args = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what has been started, as Ctrl-C does
     command = shlex.join(["scripts/bench", *sys.argv[1:]])
     try:
         if args.install_peers is not None:
@@ -30,7 +32,7 @@ def main() -> int:
                 install(peer)
             return 0
         with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as folder:
-            text, figures = _soaked(folder, args.soak, command) if args.soak else _measured(folder, args.quick, args.peers, command)
+            text, figures = _soaked(folder, args.soak, command) if args.soak else _measured(folder, args, command)
     except Failed as failed:
         _say(str(failed))
         return 1
@@ -43,21 +45,26 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures the sidecar beside its peers: about 12 minutes.")
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures the sidecar beside its peers: about 4 minutes a round.")
+    parser.add_argument("--rounds", type=int, metavar="N", default=3, help="everything is measured so often (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="one short round without the slow peers: about 3 minutes")
     parser.add_argument("--peers", nargs="*", choices=_PEERS, metavar="NAME", help=f"only these beside the sidecar: {', '.join(_PEERS)}")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="instead: memory under mixed load for so long")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(CACHE, "results.json"), help="where the figures go (%(default)s)")
     parser.add_argument("--install-peers", nargs="*", choices=_PEERS, metavar="NAME", help="install these peers (all), and measure nothing")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"argument --rounds: {args.rounds} is not 1 or more")
+    return args
 
 
-def _measured(folder: str, quick: bool, peers: list[str] | None, command: str) -> tuple[str, dict[str, object]]:
-    chosen = peers if peers is not None else _QUICK_PEERS if quick else _PEERS
+def _measured(folder: str, args: argparse.Namespace, command: str) -> tuple[str, dict[str, object]]:
+    quick: bool = args.quick
+    chosen = args.peers if args.peers is not None else _QUICK_PEERS if quick else _PEERS
     if quick:
         measured = rounds.measure(Programs(folder), folder, chosen, 1, 0.7, _say)
     else:
-        measured = rounds.measure(Programs(folder), folder, chosen, 3, 1.5, _say)
+        measured = rounds.measure(Programs(folder), folder, chosen, args.rounds, 1.5, _say)
     _say("starts")
     started = starts.measure(_within(folder, "starts"), 2 if quick else 6)
     _say("a gateway 40 ms away")
