@@ -83,6 +83,12 @@ def cpu_seconds(root: int) -> float:
     return total
 
 
+def stolen_seconds() -> float:
+    """CPU time, of all cores, at which this machine had work and the hardware worked for another one: `steal`, proc(5)."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def rss_mib(root: int) -> float:
     """Memory of a process tree; pages that its processes share count in each."""
     total = 0

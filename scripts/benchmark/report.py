@@ -9,6 +9,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from benchmark.goals import TIMES, added, cpu_ratios
+from benchmark.rounds import MOST_STOLEN, TRIES
 from benchmark.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def page(measured: Measured, goals: Sequence[Goal], starts: Starts, command: str
     through = list(measured.idle_mib)
     sections = [
         f"`{command}` on {today}: {machine()}. Rounds: {len(measured.rounds)}; medians, with the least and the greatest. The proxies had one core, the load another.",
+        _stolen(measured),
         *([f"Not installed, so left out: {', '.join(measured.missing)}."] if measured.missing else []),
         _table(["measure", "measured", "must", "goal", "verdict"], map(_goal_row, goals)),
         "Wall time of whole commands, ms:",
@@ -48,6 +50,14 @@ def page(measured: Measured, goals: Sequence[Goal], starts: Starts, command: str
         _table(["", *through], _wholes(measured, through)),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _stolen(measured: Measured) -> str:
+    shares = [100 * run.stolen for runs in measured.rounds for run in runs.values()]
+    return (
+        f"Other machines on the same hardware took {statistics.median(shares):.1f} % of this one's time ({max(shares):.1f} at most in one "
+        f"run); runs of which they took more than {100 * MOST_STOLEN:g} were repeated, up to {TRIES - 1} times."
+    )
 
 
 def soak_page(soak: Soak, command: str) -> str:

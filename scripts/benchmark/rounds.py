@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.processes import cpu_seconds, rss_mib
+from benchmark.processes import cpu_seconds, rss_mib, stolen_seconds
 from benchmark.proxies import PROXIES
 from benchmark.recordings import recordings, request
 from benchmark.scenarios import SCENARIOS
@@ -24,16 +25,23 @@ if TYPE_CHECKING:
 _SETTLE_SECONDS = 0.3
 _AT_REST = 0.05  # of a core
 _SAMPLE_SECONDS = 0.2
+#: Of the machine's time.  What is stolen counts as the process's own: at 2, 17 and 37 % a stream of 100 events took nginx 3.5, 5.2
+#: and 30 µs of CPU an event.
+MOST_STOLEN = 0.02
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One scenario through one proxy.  `events` is 0 where requests are what is counted; `rss_mib` is the highest seen."""
+    """One scenario through one proxy.  `events` is 0 where requests are what is counted; `rss_mib` is the highest seen; `stolen` is the
+    share of the machine's time that other machines on the same hardware had meanwhile.
+    """
 
     proxy: str
     scenario: str
     cpu_seconds: float
     rss_mib: float
+    stolen: float
     events: int
     load: Load
 
@@ -80,18 +88,31 @@ def measure(programs: Programs, folder: str, chosen: Sequence[str], rounds: int,
                 say(f"round {at} of {rounds}: {scenario.what}")
                 for proxy in proxies:
                     if scenario.name in proxy.scenarios:
-                        runs[proxy.name, scenario.name] = run(programs, proxy, scenario, known[scenario.reply].events, seconds)
+                        once = partial(run, programs, proxy, scenario, known[scenario.reply].events, seconds)
+                        runs[proxy.name, scenario.name] = undisturbed(once)
         return measured
+
+
+def undisturbed(once: Callable[[], Run]) -> Run:
+    """A run of which little was stolen, or the one of some of which the least was.  None with a fault is left out."""
+    tried: list[Run] = []
+    while len(tried) < TRIES:
+        tried.append(once())
+        if tried[-1].stolen <= MOST_STOLEN or tried[-1].faults:
+            return tried[-1]
+    return min(tried, key=lambda one: one.stolen)
 
 
 def run(programs: Programs, proxy: Proxy, scenario: Scenario, events: int, seconds: float) -> Run:
     """`events`: in each reply.  Streams that keep a pace are counted as their events come, the others when they have ended."""
     asked = request(scenario, proxy.path, proxy.headers)
+    begun, stolen = time.monotonic(), stolen_seconds()
     before = cpu_seconds(proxy.root) if proxy.root else 0.0
     with _highest_rss(proxy.root) as highest:
         load = programs.load(proxy.port, asked, scenario.reply, clients=scenario.clients, seconds=seconds, spread_ms=scenario.spread_ms)
     spent = _at_rest(proxy.root) - before if proxy.root else 0.0
-    return Run(proxy.name, scenario.name, spent, highest[0], load.requests * events, load)
+    share = (stolen_seconds() - stolen) / (time.monotonic() - begun) / (os.cpu_count() or 1)
+    return Run(proxy.name, scenario.name, spent, highest[0], share, load.requests * events, load)
 
 
 def _first(programs: Programs, proxy: Proxy) -> float:

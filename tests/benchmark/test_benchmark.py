@@ -13,9 +13,10 @@ if not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")):
     pytest.skip("there is no C compiler", allow_module_level=True)
 
 from benchmark.goals import Goal
-from benchmark.programs import Programs
+from benchmark.programs import Load, Programs
 from benchmark.proxies import Proxy, sidecar
 from benchmark.recordings import recordings, request, stream
+from benchmark.rounds import Run, undisturbed
 from benchmark.scenarios import Scenario
 from benchmark.soak import Soak
 
@@ -88,6 +89,21 @@ def test_a_refusal_is_a_failure(programs, proxies):
 )
 def test_a_goal_is_judged_by_the_median(values, must, verdict):
     assert Goal("this", "", values, must, 1).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("runs", "taken"),
+    [
+        ([(0.01, 0), (0.0, 0)], 0),
+        ([(0.3, 0), (0.0, 0)], 1),
+        ([(0.3, 0), (0.2, 0), (0.1, 0), (0.2, 0), (0.3, 0), (0.0, 0)], 2),
+        ([(0.3, 0), (0.3, 1), (0.0, 0)], 1),
+    ],
+    ids=["calm at once", "calm later", "never calm: the calmest of five", "a fault is never left out"],
+)
+def test_a_run_that_others_disturbed_is_repeated(runs, taken):
+    made = [Run("nginx", "json1", 1.0, 1.0, stolen, 0, Load(1, faults, 0, 0, 1.0, 0, None, None, None)) for stolen, faults in runs]
+    assert undisturbed(iter(made).__next__) is made[taken]
 
 
 @pytest.mark.parametrize(
