@@ -45,9 +45,10 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures the sidecar beside its peers: about 4 minutes a round.")
-    parser.add_argument("--rounds", type=int, metavar="N", default=3, help="everything is measured so often (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="one short round without the slow peers: about 3 minutes")
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures the sidecar beside its peers: 4 to 8 minutes a round.")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--rounds", type=int, metavar="N", default=3, help="everything is measured so often (%(default)s)")
+    extent.add_argument("--quick", action="store_true", help="one short round without the slow peers: about 3 minutes")
     parser.add_argument("--peers", nargs="*", choices=_PEERS, metavar="NAME", help=f"only these beside the sidecar: {', '.join(_PEERS)}")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="instead: memory under mixed load for so long")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(CACHE, "results.json"), help="where the figures go (%(default)s)")
