@@ -9,9 +9,11 @@ from __future__ import annotations
 import socket
 import struct
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import HttpVersion11, web
+
+from sidecar.wire.chunk import as_chunk, contents
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,27 +32,21 @@ _name = itemgetter(0)
 
 
 class Copy(Protocol):
-    """Who is told of a body: `take` of its first bytes and its last; those between are put into `pieces`, and `look` is called in time."""
+    """Who is told of a body: `take` of its first bytes and its last; what goes between as chunks is put into `chunks`, and `look` is called
+    in time.
+    """
 
-    pieces: list[bytes]
+    chunks: list[bytes]
 
     def take(self, data: bytes) -> None: ...
 
     def look(self) -> None: ...
 
 
-class _Flowing(NamedTuple):
-    """Head and first bytes are out, and chunks follow."""
-
-    transport: asyncio.Transport
-    protocol: Downstream
-    copy: Copy
-
-
 class Answer(web.StreamResponse):
     """`fields` may hold a Content-Length; without one the body is chunked, or for HTTP/1.0 ended by the end of the connection.
 
-    `prepare`, then `take` and `end` (a `reply.Sink`); or `body`, all of it at once.  `copy` gets the body, too.
+    `prepare`, then `take`, `pass_on` and `end` (a `reply.Sink`); or `body`, all of it at once.  `copy` gets the body, too.
     """
 
     def __init__(
@@ -69,8 +65,8 @@ class Answer(web.StreamResponse):
         self._pending = b""
         self._request: Incoming | None = None
         self._protocol: Downstream | None = None
-        self._flowing: _Flowing | None = None
-        self._transport: asyncio.Transport | None = None
+        # Head and first bytes are out, and chunks follow: where to, and who gets the copy.
+        self._flowing: tuple[Downstream, Copy] | None = None
         self._is_chunked = self._is_bodiless = self._is_over = False
 
     async def prepare(self, request: Incoming) -> None:
@@ -79,7 +75,6 @@ class Answer(web.StreamResponse):
             return
         self._request = request
         self._protocol = request.protocol
-        self._transport = request.transport
         fields = [*self._fields]
         has_length = _has_length(fields)
         if has_length and self.status == 204:  # which must not name one (RFC 9110 section 8.6)
@@ -102,13 +97,20 @@ class Answer(web.StreamResponse):
         """Write the next bytes of the body.  True: no more of them for now.  Raises ConnectionResetError when the agent is gone."""
         if self._flowing is None or not data:
             return self._take(data, is_last=False)
+        return self.pass_on(as_chunk(data))
+
+    def pass_on(self, chunk: bytes) -> bool:
+        """Write the next bytes, which are a chunk already."""
+        if self._flowing is None:
+            return self._take(contents((chunk,)), is_last=False)
         # Once an event, so nothing is called that need not be.
-        transport, protocol, copy = self._flowing
-        copy.pieces.append(data)
-        if transport.is_closing():
+        protocol, copy = self._flowing
+        copy.chunks.append(chunk)
+        transport = protocol.transport
+        if transport is None:
             raise ConnectionResetError
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        if len(copy.pieces) >= PIECES or len(data) >= LARGE_PIECE:
+        transport.write(chunk)
+        if len(copy.chunks) >= PIECES or len(chunk) >= LARGE_PIECE:
             copy.look()
         return protocol.writing_paused
 
@@ -119,12 +121,13 @@ class Answer(web.StreamResponse):
     def _take(self, data: bytes, *, is_last: bool) -> bool:
         """The first bytes, behind the head, or the last ones, or any that are not chunked."""
         try:
-            transport, protocol = self._transport, self._protocol
-            if transport is None or protocol is None or transport.is_closing():
+            protocol = self._protocol
+            transport = None if protocol is None else protocol.transport
+            if protocol is None or transport is None or transport.is_closing():
                 raise ConnectionResetError
             self._write(transport, data, is_last)
             if self._is_chunked and data and not is_last and self._copy is not None:
-                self._flowing = _Flowing(transport, protocol, self._copy)
+                self._flowing = (protocol, self._copy)
             return protocol.writing_paused
         finally:
             if self._copy is not None:
@@ -133,7 +136,7 @@ class Answer(web.StreamResponse):
     def _write(self, transport: asyncio.Transport, data: bytes, is_last: bool) -> None:
         sent = data
         if self._is_chunked:
-            sent = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data) if data else self._pending
+            sent = self._pending + as_chunk(data) if data else self._pending
             if is_last:
                 sent += b"0\r\n\r\n"
         elif self._pending:
@@ -163,7 +166,7 @@ class Answer(web.StreamResponse):
             return
         self._is_over = True
         self.force_close()
-        transport = self._transport
+        transport = None if self._protocol is None else self._protocol.transport
         if transport is None or transport.is_closing():
             return
         if self._is_chunked or _has_length(self._fields):

@@ -111,10 +111,11 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=ONE_WRITE, low=0)
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is None:
+        exchange = self.exchange
+        if exchange is None:
             self.close()  # nobody asked: whatever it is, it must not become the next request's reply
         else:
-            self.exchange.feed(data)
+            exchange.feed(data)
 
     def eof_received(self) -> None:
         """The gateway says no more.  Not left to `connection_lost`: that waits until a gateway has taken the rest of the request."""

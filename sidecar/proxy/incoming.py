@@ -22,7 +22,10 @@ class Content(Protocol):
 
 
 class Downstream(Protocol):
-    """The agent's connection."""
+    """The agent's connection.  `transport` is None once it has closed."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None: ...
 
     @property
     def writing_paused(self) -> bool: ...

@@ -14,6 +14,7 @@ from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
 from sidecar.proxy.answer import LARGE_PIECE, PIECES
 from sidecar.proxy.echo import Echo
+from sidecar.wire.chunk import contents
 from sidecar.wire.fields import every, text
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Record:
         self._there = there
         self._stream = stream
         self._bytes_in = bytes_in
-        self.pieces: list[bytes] = []
+        self.chunks: list[bytes] = []
+        self._pieces: list[bytes] = []
         self._started_at = time.time()
         self._begun = time.monotonic()
 
@@ -91,16 +93,19 @@ class Record:
         """Bytes of the reply's body, which the agent has by now."""
         if self._first_byte_at is None and data:
             self._first_byte_at = time.monotonic()
-        self.pieces.append(data)
-        if len(self.pieces) >= PIECES or len(data) >= LARGE_PIECE:
+        if self.chunks:
+            self.look()  # they came before
+        self._pieces.append(data)
+        if len(self._pieces) >= PIECES or len(data) >= LARGE_PIECE:
             self.look()
 
     def look(self) -> None:
-        """Read what the pieces say."""
+        """Read what has come."""
         if self._reply is not None and self._meter is None:
             self._begin(self._reply)
-        copied = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        self.pieces.clear()
+        copied = b"".join(self._pieces) + contents(self.chunks)
+        self._pieces.clear()
+        self.chunks.clear()
         self._bytes_out += len(copied)
         if self._meter is not None:
             self._meter.feed(copied)

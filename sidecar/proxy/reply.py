@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import httptools
 
 from sidecar.errors import Refusal
+from sidecar.wire.chunk import BEGINNINGS, LONGEST
 from sidecar.wire.fields import are_legal, by_name, every
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ class IdleTimeout(Exception):
 
 
 class Sink(Protocol):
-    """Where a reply's body goes: `take` what there is, `end` with what is left, perhaps nothing.  Neither waits; once `take` has said that
-    the sink is full, no more comes until `drained` returns.
+    """Where a reply's body goes: `take` what there is, `pass_on` a chunk as it came (`wire/chunk.py`), `end` with what is left, perhaps
+    nothing.  None of them waits; once one has said that the sink is full, no more comes until `drained` returns.
 
     All raise ConnectionError when nobody is there any more.
     """
 
     def take(self, data: bytes) -> bool: ...
+
+    def pass_on(self, chunk: bytes) -> bool: ...
 
     def end(self, data: bytes) -> None: ...
 
@@ -72,17 +75,15 @@ class Reply:
     is_reusable = False
     _head_bytes = 0
     _has_head = False
+    _is_chunked = False
     _until_close = False
     _sent = False
     _first_byte_seconds: float | None = None
     _first_byte_timer: asyncio.TimerHandle | None = None
     _error: Exception | None = None
-    _sink: Sink | None = None
     _sink_error: ConnectionError | None = None
-    _is_over = False  # complete, or failed
     _is_poured = False
     _is_held = False
-    _is_watched = False
     _heard_at = 0.0
     _last = 0
     _waiter: asyncio.Future[None] | None = None
@@ -91,8 +92,15 @@ class Reply:
         self.fields: list[Field] = []
         self.named: ByName = {}
         self._received: list[bytes] = []
-        # For the parser, which calls it once an event: a method of ours would cost as much again as the parsing.
+        # What is asked for every event is set here: a value of the class is found more slowly.
+        self._sink: Sink | None = None
+        self._is_over = False  # complete, or failed
+        self._is_watched = False
+        self._at_chunk = False  # what comes next begins a chunk
+        self._in_chunk = [False, True]  # the first says whether we are in one: the parser turns them round where one begins or ends
+        # For the parser, which calls these for every event: methods of ours would cost as much again as the parsing.
         self.on_body = self._received.append
+        self.on_chunk_header = self.on_chunk_complete = self._in_chunk.reverse
         self._connection = connection
         self._is_head = is_head
         self._parser = httptools.HttpResponseParser(self)
@@ -161,33 +169,26 @@ class Reply:
         self._fail(error if self._error is None else self._error)
 
     def feed(self, data: bytes) -> None:
-        if self._is_over:
-            self.is_reusable = False  # bytes behind the end of the message
-            return
         if self._is_watched:
             self._heard_at = time.monotonic()
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
-            self._unparsable(error)
-        sink, received = self._sink, self._received
-        if sink is None or self._is_over:
-            self._begun_or_over(len(data))
-            return
-        if not received:
-            return
-        # Once an event, so nothing is called that need not be.
-        data = received[0] if len(received) == 1 else b"".join(received)
-        received.clear()
-        try:
-            is_full = sink.take(data)
-        except ConnectionError as error:
-            self._sink_error = error
-            self._wake()
-            return
-        if is_full:
-            self._hold()
-            self._wake()
+        sink = self._sink
+        # One event, most of the time: what it would be sent as is what has come.
+        if (
+            self._at_chunk
+            and sink is not None
+            and len(data) <= LONGEST
+            and data.startswith(BEGINNINGS[len(data)])
+            and data.endswith(b"\r\n")
+        ):
+            try:
+                if sink.pass_on(data):
+                    self._hold()
+                    self._wake()
+            except ConnectionError as error:
+                self._sink_error = error
+                self._wake()
+        else:
+            self._parse(data)
 
     def ended(self, exc: Exception | None) -> None:
         """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
@@ -238,6 +239,7 @@ class Reply:
                 self._connection.idle_seconds = float(limit[1])
         self.status = status
         self._has_head = True
+        self._is_chunked = bool(codings)
         self._until_close = not codings and b"content-length" not in self.named
         if self._is_head:
             # The parser cannot know that no body follows: the message ends here, and the connection with it.
@@ -252,6 +254,24 @@ class Reply:
         self.is_complete = self._is_over = True
         self._last = len(self._received)
 
+    def _parse(self, data: bytes) -> None:
+        if self._is_over:
+            self.is_reusable = False  # bytes behind the end of the message
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
+            self._unparsable(error)
+        # Outside of chunks the parser stands behind a CR LF only where one ended, or the head did.
+        self._at_chunk = self._is_chunked and not self._is_over and not self._in_chunk[0] and data.endswith(b"\r\n")
+        if self.is_complete:
+            del self._received[self._last :]  # a body behind the end of the message
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD and self._error is None:
+                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
+        self._flow()
+
     def _unparsable(self, error: Exception) -> None:
         self.is_reusable = False
         if not self.is_complete:
@@ -260,22 +280,13 @@ class Reply:
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._is_over = True
+        self._at_chunk = False
         self.is_reusable = False
         self._connection.close()
         self._wake()
 
-    def _begun_or_over(self, size: int) -> None:
-        """`size` bytes have come: with or before the head, while there is no sink, or with the end."""
-        if self.is_complete:
-            del self._received[self._last :]  # a body behind the end of the message
-        if not self._has_head:
-            self._head_bytes += size
-            if self._head_bytes > MAX_HEAD and self._error is None:
-                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
-        self._flow()
-
     def _flow(self) -> None:
-        """Hand on what there is, the end with it, and up with the task."""
+        """Hand on what there is, the end with it, and up with the task if it is concerned."""
         sink, received = self._sink, self._received
         if sink is None:
             if not self._is_held and sum(map(len, received)) > HIGH_WATER:
@@ -289,6 +300,8 @@ class Reply:
                     self._is_poured = True
                 elif sink.take(data):
                     self._hold()
+                elif not self._is_over:
+                    return
             except ConnectionError as error:
                 self._sink_error = error
         self._wake()

@@ -6,10 +6,11 @@ import asyncio
 
 
 class Sink:
-    """`body` is what has come; full from `room` bytes on, until `empty()`."""
+    """`body` is what has come, `passed` how many chunks of it as they were; full from `room` bytes on, until `empty()`."""
 
     def __init__(self, room: int | None = None) -> None:
         self.body = bytearray()
+        self.passed = 0
         self.is_whole = False
         self._room = room
         self._taken = 0
@@ -19,6 +20,14 @@ class Sink:
         assert not self.is_whole
         self.body += data
         return self.is_full()
+
+    def pass_on(self, chunk: bytes) -> bool:
+        size, _, rest = chunk.partition(b"\r\n")
+        assert set(size) <= set(b"0123456789abcdefABCDEF")
+        assert len(rest) == int(size, 16) + 2 > 2, chunk
+        assert rest.endswith(b"\r\n")
+        self.passed += 1
+        return self.take(rest[:-2])
 
     def end(self, data: bytes) -> None:
         self.take(data)
