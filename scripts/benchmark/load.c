@@ -2,9 +2,10 @@
  *
  *     load PORT REQUEST_FILE BODY_FILE CLIENTS SECONDS SPREAD_MS PATIENCE_SECONDS       prints one JSON object
  *
- * REQUEST_FILE holds a whole HTTP/1.1 request, BODY_FILE the body that its replies must have.  Clients begin spread over SPREAD_MS
- * and send nothing new after SECONDS; what has not ended PATIENCE_SECONDS later is `unfinished`.  19 digits behind an '@' in a
- * reply are the moment at which the gateway wrote them (CLOCK_MONOTONIC, ns): read as latency, compared as zeros.
+ * REQUEST_FILE holds a whole HTTP/1.1 request, BODY_FILE the body that its replies must have.  Clients begin at moments of their own
+ * within SPREAD_MS, by chance but the same in every run: in step, the events of their streams would come in bursts.  They send nothing
+ * new after SECONDS; what has not ended PATIENCE_SECONDS later is `unfinished`.  19 digits behind an '@' in a reply are the moment at
+ * which the gateway wrote them (CLOCK_MONOTONIC, ns): read as latency, compared as zeros.
  *
  * `failed`: a reply that was no 200 or was broken off.  `different`: whole, but not these bytes.  Latencies are in milliseconds.
  */
@@ -272,6 +273,16 @@ static void read_reply(struct client *c, int may_ask)
     }
 }
 
+/* When each client begins, ascending. */
+static int64_t *beginnings(int count, int64_t start, int64_t spread)
+{
+    int64_t *moments = malloc(count * sizeof *moments);
+    srand48(1);
+    for (int i = 0; i < count; i++) moments[i] = start + (int64_t)(drand48() * spread);
+    qsort(moments, count, sizeof *moments, by_value);
+    return moments;
+}
+
 int main(int count, char **arguments)
 {
     if (count != 8) return 2;
@@ -284,15 +295,18 @@ int main(int count, char **arguments)
     take_stamps(clients, body, body_size); /* a compressed body may hold what looks like a stamp */
     int64_t start = now(), stop = start + (int64_t)(atof(arguments[5]) * 1e9), spread = atoll(arguments[6]) * 1000000;
     int64_t patience = stop + (int64_t)(atof(arguments[7]) * 1e9);
+    int64_t *moments = beginnings(clients_count, start, spread);
     int begun = 0, busy = 1;
     struct epoll_event events[512];
     epoll = epoll_create1(0);
     while (now() < patience && failed <= FAILURES_LIMIT && (begun < clients_count || busy)) {
-        while (begun < clients_count && now() >= start + spread * begun / clients_count) {
+        while (begun < clients_count && now() >= moments[begun]) {
             dial(&clients[begun]);
             ask(&clients[begun++]);
         }
-        int ready = epoll_wait(epoll, events, 512, begun < clients_count ? 1 : 100);
+        int64_t wait = begun < clients_count ? moments[begun] - now() : 100000000; /* ns */
+        struct timespec timeout = {wait / 1000000000, wait > 0 ? wait % 1000000000 : 0};
+        int ready = epoll_pwait2(epoll, events, 512, &timeout, NULL);
         for (int i = 0; i < ready; i++) {
             struct client *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT && c->is_busy) write_request(c);
