@@ -305,7 +305,8 @@ int main(int count, char **arguments)
             ask(&clients[begun++]);
         }
         int64_t wait = begun < clients_count ? moments[begun] - now() : 100000000; /* ns */
-        struct timespec timeout = {wait / 1000000000, wait > 0 ? wait % 1000000000 : 0};
+        if (wait < 0) wait = 0;
+        struct timespec timeout = {wait / 1000000000, wait % 1000000000};
         int ready = epoll_pwait2(epoll, events, 512, &timeout, NULL);
         for (int i = 0; i < ready; i++) {
             struct client *c = events[i].data.ptr;

@@ -306,7 +306,7 @@ class Ledger:
         """What has time: whether another instance has written, and one step of upkeep when there is nothing else to do."""
         is_idle = self._queue.empty() and not self._waiting and not self._unpriced
         try:
-            if self._store.was_changed_elsewhere():
+            if self.spending.has_accounts and self._store.was_changed_elsewhere():
                 self.spending.forget()
             if is_idle and self._keep_seconds is not None and time.monotonic() >= self._tidy_at:
                 self._tidy(time.time(), self._keep_seconds)
