@@ -97,7 +97,10 @@ class Answer(web.StreamResponse):
         """Write the next bytes of the body.  True: no more of them for now.  Raises ConnectionResetError when the agent is gone."""
         if self._flowing is None or not data:
             return self._take(data, is_last=False)
-        return self.pass_on(as_chunk(data))
+        is_full = self.pass_on(as_chunk(data))
+        if len(data) >= LARGE_PIECE:
+            self._flowing[1].look()
+        return is_full
 
     def pass_on(self, chunk: bytes) -> bool:
         """Write the next bytes, which are a chunk already."""
@@ -110,7 +113,7 @@ class Answer(web.StreamResponse):
         if transport is None:
             raise ConnectionResetError
         transport.write(chunk)
-        if len(copy.chunks) >= PIECES or len(chunk) >= LARGE_PIECE:
+        if len(copy.chunks) >= PIECES:
             copy.look()
         return protocol.writing_paused
 

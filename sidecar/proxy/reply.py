@@ -81,7 +81,10 @@ class Reply:
     _first_byte_seconds: float | None = None
     _first_byte_timer: asyncio.TimerHandle | None = None
     _error: Exception | None = None
+    _sink: Sink | None = None
     _sink_error: ConnectionError | None = None
+    _at_chunk = False
+    _is_over = False  # complete, or failed
     _is_poured = False
     _is_held = False
     _heard_at = 0.0
@@ -93,10 +96,8 @@ class Reply:
         self.named: ByName = {}
         self._received: list[bytes] = []
         # What is asked for every event is set here: a value of the class is found more slowly.
-        self._sink: Sink | None = None
-        self._is_over = False  # complete, or failed
+        self._chunk_sink: Sink | None = None  # the sink, where what comes next begins a chunk
         self._is_watched = False
-        self._at_chunk = False  # what comes next begins a chunk
         self._in_chunk = [False, True]  # the first says whether we are in one: the parser turns them round where one begins or ends
         # For the parser, which calls these for every event: methods of ours would cost as much again as the parsing.
         self.on_body = self._received.append
@@ -122,6 +123,7 @@ class Reply:
     async def pour(self, sink: Sink, idle_seconds: float | None = None) -> None:
         """Give `sink` the whole body, each byte as it comes.  Raises `ReplyCut`, `IdleTimeout`, and what the sink raises."""
         self._sink = sink
+        self._chunk_sink = sink if self._at_chunk else None
         self._is_watched = idle_seconds is not None
         if not self._received and not self.is_complete:
             sink.take(b"")  # what stands before the body need not wait for it
@@ -149,7 +151,7 @@ class Reply:
             self._go_on()
         # The parser holds our methods, and the sink perhaps us: circles that only the garbage collector would find.
         del self._parser
-        self._sink = None
+        self._sink = self._chunk_sink = None
         connection = self._connection
         connection.exchange = None
         if not (self.is_complete and self.is_reusable and self._sent):
@@ -171,15 +173,9 @@ class Reply:
     def feed(self, data: bytes) -> None:
         if self._is_watched:
             self._heard_at = time.monotonic()
-        sink = self._sink
+        sink = self._chunk_sink
         # One event, most of the time: what it would be sent as is what has come.
-        if (
-            self._at_chunk
-            and sink is not None
-            and len(data) <= LONGEST
-            and data.startswith(BEGINNINGS[len(data)])
-            and data.endswith(b"\r\n")
-        ):
+        if sink is not None and len(data) <= LONGEST and data.startswith(BEGINNINGS[len(data)]) and data.endswith(b"\r\n"):
             try:
                 if sink.pass_on(data):
                     self._hold()
@@ -264,6 +260,7 @@ class Reply:
             self._unparsable(error)
         # Outside of chunks the parser stands behind a CR LF only where one ended, or the head did.
         self._at_chunk = self._is_chunked and not self._is_over and not self._in_chunk[0] and data.endswith(b"\r\n")
+        self._chunk_sink = self._sink if self._at_chunk else None
         if self.is_complete:
             del self._received[self._last :]  # a body behind the end of the message
         if not self._has_head:
@@ -280,7 +277,7 @@ class Reply:
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._is_over = True
-        self._at_chunk = False
+        self._at_chunk, self._chunk_sink = False, None
         self.is_reusable = False
         self._connection.close()
         self._wake()
