@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections import Counter
 
 import pytest
 from fakes.cable import cable
@@ -238,8 +239,9 @@ async def test_when_packets_are_dropped_every_exchange_ends_by_itself(tmp_path, 
                 for agent in agents:
                     agent.send(request(sidecar, target=b"/quick", **get))
                 *replies, cut = await asyncio.gather(*(agent.reply() for agent in agents), streaming.reader.read())
-            refused, either, unreachable = (each.value(b"x-sidecar-error") for each in replies)
-            assert (refused, unreachable) == (b"upstream_closed", b"unreachable")
+            # Which of the three got the idle connection, and whether there was one ready, is for the event loop to say.
+            codes = Counter(each.value(b"x-sidecar-error") for each in replies)
+            assert codes.keys() == {b"upstream_closed", b"unreachable"}
             assert cut == b""  # no last chunk
             namespaces.mend()
             assert (await ask(sidecar, target=b"/quick", **get)).body == b"quick"
@@ -247,9 +249,8 @@ async def test_when_packets_are_dropped_every_exchange_ends_by_itself(tmp_path, 
             assert outcomes == [
                 ("/quick", "complete"),
                 ("/quick", "complete"),
-                ("/quick", "unreachable"),
-                ("/quick", "unreachable" if either == b"unreachable" else "upstream_truncated"),
-                ("/quick", "upstream_truncated"),
+                *[("/quick", "unreachable")] * codes[b"unreachable"],
+                *[("/quick", "upstream_truncated")] * codes[b"upstream_closed"],
                 ("/stream", "upstream_truncated"),
             ]
     finally:
