@@ -95,12 +95,7 @@ class Answer(web.StreamResponse):
 
     def take(self, data: bytes) -> bool:
         """Write the next bytes of the body.  True: no more of them for now.  Raises ConnectionResetError when the agent is gone."""
-        if self._flowing is None or not data:
-            return self._take(data, is_last=False)
-        is_full = self.pass_on(as_chunk(data))
-        if len(data) >= LARGE_PIECE:
-            self._flowing[1].look()
-        return is_full
+        return self._take(data, is_last=False)
 
     def pass_on(self, chunk: bytes) -> bool:
         """Write the next bytes, which are a chunk already."""
@@ -122,7 +117,7 @@ class Answer(web.StreamResponse):
         self._take(data, is_last=True)
 
     def _take(self, data: bytes, *, is_last: bool) -> bool:
-        """The first bytes, behind the head, or the last ones, or any that are not chunked."""
+        """Write all but chunks that are passed on: the first bytes, behind the head, the last ones, and what comes in other slices."""
         try:
             protocol = self._protocol
             transport = None if protocol is None else protocol.transport
