@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import HttpVersion11, web
 
-from sidecar.wire.chunk import as_chunk, contents
+from sidecar.proxy.connection import Lane
+from sidecar.wire.chunk import as_chunk
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,18 +23,13 @@ if TYPE_CHECKING:
     from sidecar.proxy.incoming import Downstream, Incoming
     from sidecar.wire.fields import Field
 
-#: Pieces of a body that are looked at together, or what has come when one is larger: events come in packets of their own, and nobody
-#: needs to know at once what they say.
-PIECES = 24
-LARGE_PIECE = 4 * 1024
-
 _NO_BODY = frozenset({204, 304})
 _name = itemgetter(0)
 
 
 class Copy(Protocol):
-    """Who is told of a body: `take` of its first bytes and its last; what goes between as chunks is put into `chunks`, and `look` is called
-    in time.
+    """Who is told of a body: `take` of its first bytes and its last; what goes between by the `lane` is put into `chunks`, and `look` is
+    called in time.
     """
 
     chunks: list[bytes]
@@ -46,8 +42,10 @@ class Copy(Protocol):
 class Answer(web.StreamResponse):
     """`fields` may hold a Content-Length; without one the body is chunked, or for HTTP/1.0 ended by the end of the connection.
 
-    `prepare`, then `take`, `pass_on` and `end` (a `reply.Sink`); or `body`, all of it at once.  `copy` gets the body, too.
+    `prepare`, then `take`, `lane` and `end` (a `reply.Sink`); or `body`, all of it at once.  `copy` gets the body, too.
     """
+
+    lane: Lane | None = None  # when head and first bytes are out, and chunks follow
 
     def __init__(
         self,
@@ -65,8 +63,6 @@ class Answer(web.StreamResponse):
         self._pending = b""
         self._request: Incoming | None = None
         self._protocol: Downstream | None = None
-        # Head and first bytes are out, and chunks follow: where to, and who gets the copy.
-        self._flowing: tuple[Downstream, Copy] | None = None
         self._is_chunked = self._is_bodiless = self._is_over = False
 
     async def prepare(self, request: Incoming) -> None:
@@ -97,35 +93,28 @@ class Answer(web.StreamResponse):
         """Write the next bytes of the body.  True: no more of them for now.  Raises ConnectionResetError when the agent is gone."""
         return self._take(data, is_last=False)
 
-    def pass_on(self, chunk: bytes) -> bool:
-        """Write the next bytes, which are a chunk already."""
-        if self._flowing is None:
-            return self._take(contents((chunk,)), is_last=False)
-        # Once an event, so nothing is called that need not be.
-        protocol, copy = self._flowing
-        copy.chunks.append(chunk)
-        transport = protocol.transport
-        if transport is None:
+    def passed(self) -> bool:
+        """Some chunks went by the lane.  As `take`."""
+        if self._protocol is None or self._protocol.transport is None:
             raise ConnectionResetError
-        transport.write(chunk)
-        if len(copy.chunks) >= PIECES:
-            copy.look()
-        return protocol.writing_paused
+        if self._copy is not None:
+            self._copy.look()
+        return self._protocol.writing_paused
 
     def end(self, data: bytes) -> None:
         """Write the last bytes, and what says that they are.  Raises ConnectionResetError."""
         self._take(data, is_last=True)
 
     def _take(self, data: bytes, *, is_last: bool) -> bool:
-        """Write all but chunks that are passed on: the first bytes, behind the head, the last ones, and what comes in other slices."""
+        """Write all that does not go by the lane: the first bytes, behind the head, the last ones, and what comes in other slices."""
         try:
             protocol = self._protocol
             transport = None if protocol is None else protocol.transport
             if protocol is None or transport is None or transport.is_closing():
                 raise ConnectionResetError
             self._write(transport, data, is_last)
-            if self._is_chunked and data and not is_last and self._copy is not None:
-                self._flowing = (protocol, self._copy)
+            if self.lane is None and self._is_chunked and data and not is_last and self._copy is not None:
+                self.lane = Lane(transport.write, self._copy.chunks)
             return protocol.writing_paused
         finally:
             if self._copy is not None:

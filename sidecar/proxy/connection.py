@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, cast
+import time
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sidecar.proxy.reply import Reply
+from sidecar.wire.chunk import BEGINNINGS, LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -26,16 +28,49 @@ if TYPE_CHECKING:
 #: Up to here head and body leave in one write, and so much of a request waits for a slow gateway.  Most of what agents send is below.
 ONE_WRITE = 256 * 1024
 
+#: Pieces of a body that are looked at together: events come in packets of their own, and nobody needs to know at once what they say.
+PIECES = 24
+
+
+class Lane(NamedTuple):
+    """The short way of a chunk that comes whole: `write` sends it to the agent, `chunks` gets the copy.  At `PIECES` of them the exchange
+    is told that they `passed`.
+    """
+
+    write: Callable[[bytes], None]
+    chunks: list[bytes]
+
 
 class Connection(asyncio.Protocol):
     """The transport's side.  `exchange` is the request under way; None while the connection idles.
 
     `on_free` hears when it is fit for another request, `on_lost` when it has closed.  After `idle_seconds` without a request the
-    gateway will close it, by its own word.
+    gateway will close it, by its own word.  `heard_at` says when the gateway last sent something (monotonic), if it `is_watched`.
+
+    What an event needs is here, in slots: among hundreds of streams each event meets objects that the others have pushed out of the
+    processor's caches, and to fetch those is most of its cost (through the exchange and the answer: 4.7 us, like this: 2.8).
     """
+
+    __slots__ = (
+        "_chunks",
+        "_is_tls",
+        "_transport",
+        "_writable",
+        "_write",
+        "exchange",
+        "heard_at",
+        "idle_seconds",
+        "is_watched",
+        "on_free",
+        "on_lost",
+    )
 
     def __init__(self) -> None:
         self.exchange: Reply | None = None
+        self.is_watched = False
+        self.heard_at = 0.0
+        self._write: Callable[[bytes], None] | None = None
+        self._chunks: list[bytes] = []
         self.idle_seconds = math.inf
         self.on_free: Callable[[Connection], None] | None = None
         self.on_lost: Callable[[Connection], None] | None = None
@@ -93,6 +128,10 @@ class Connection(asyncio.Protocol):
         else:
             reply.request_sent()
 
+    def use(self, lane: Lane | None) -> None:
+        """What comes next begins a chunk, and one that comes whole goes this way; None: all goes to the exchange."""
+        self._write, self._chunks = lane or (None, self._chunks)
+
     def hold(self) -> None:
         """Read no more for now: the gateway will have to wait."""
         if self.is_open:
@@ -111,9 +150,21 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=ONE_WRITE, low=0)
 
     def data_received(self, data: bytes) -> None:
-        exchange = self.exchange
+        if self.is_watched:
+            self.heard_at = time.monotonic()
+        exchange, write = self.exchange, self._write
         if exchange is None:
             self.close()  # nobody asked: whatever it is, it must not become the next request's reply
+        # A whole chunk (`wire/chunk.py`), most of the time: what the agent would be sent is what has come.
+        elif write is not None and len(data) <= LONGEST and data.startswith(BEGINNINGS[len(data)]) and data.endswith(b"\r\n"):
+            chunks = self._chunks
+            chunks.append(data)
+            try:
+                write(data)
+            except RuntimeError:  # uvloop's word for a transport that has closed; asyncio's take it and say nothing
+                exchange.sink_gone()
+            if len(chunks) >= PIECES:
+                exchange.passed()
         else:
             exchange.feed(data)
 

@@ -12,7 +12,7 @@ from sidecar.ledger.entry import Closing, Ending, Opening
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
-from sidecar.proxy.answer import LARGE_PIECE, PIECES
+from sidecar.proxy.connection import PIECES
 from sidecar.proxy.echo import Echo
 from sidecar.wire.chunk import contents
 from sidecar.wire.fields import every, text
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sidecar.exchange")
 
 _ERROR_STATUS = 400
+#: A piece of a body as large as this is looked at when it comes; of smaller ones some together.
+_LARGE_PIECE = 4 * 1024
 _NOTHING_SAID: tuple[str | None, str | None, float | None] = (None, None, None)
 
 
@@ -96,7 +98,7 @@ class Record:
         if self.chunks:
             self.look()  # they came before
         self._pieces.append(data)
-        if len(self._pieces) >= PIECES or len(data) >= LARGE_PIECE:
+        if len(self._pieces) >= PIECES or len(data) >= _LARGE_PIECE:
             self.look()
 
     def look(self) -> None:

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import httptools
 
 from sidecar.errors import Refusal
-from sidecar.wire.chunk import BEGINNINGS, LONGEST
 from sidecar.wire.fields import are_legal, by_name, every
 
 if TYPE_CHECKING:
-    from sidecar.proxy.connection import Connection
+    from sidecar.proxy.connection import Connection, Lane
     from sidecar.wire.fields import ByName, Field
 
 #: A reply's head may be as large as this; nginx and Node stop far below.
@@ -49,15 +48,19 @@ class IdleTimeout(Exception):
 
 
 class Sink(Protocol):
-    """Where a reply's body goes: `take` what there is, `pass_on` a chunk as it came (`wire/chunk.py`), `end` with what is left, perhaps
-    nothing.  None of them waits; once one has said that the sink is full, no more comes until `drained` returns.
+    """Where a reply's body goes: `take` what there is, `end` with what is left, perhaps nothing.  Neither waits; once one has said that
+    the sink is full, no more comes until `drained` returns.  Chunks that come whole go by its `lane`, if it has one; `passed` is called
+    for every few of them, and says whether it is full, too.
 
     All raise ConnectionError when nobody is there any more.
     """
 
+    @property
+    def lane(self) -> Lane | None: ...
+
     def take(self, data: bytes) -> bool: ...
 
-    def pass_on(self, chunk: bytes) -> bool: ...
+    def passed(self) -> bool: ...
 
     def end(self, data: bytes) -> None: ...
 
@@ -87,7 +90,6 @@ class Reply:
     _is_over = False  # complete, or failed
     _is_poured = False
     _is_held = False
-    _heard_at = 0.0
     _last = 0
     _waiter: asyncio.Future[None] | None = None
 
@@ -95,9 +97,6 @@ class Reply:
         self.fields: list[Field] = []
         self.named: ByName = {}
         self._received: list[bytes] = []
-        # What is asked for every event is set here: a value of the class is found more slowly.
-        self._chunk_sink: Sink | None = None  # the sink, where what comes next begins a chunk
-        self._is_watched = False
         self._in_chunk = [False, True]  # the first says whether we are in one: the parser turns them round where one begins or ends
         # For the parser, which calls these for every event: methods of ours would cost as much again as the parsing.
         self.on_body = self._received.append
@@ -123,13 +122,13 @@ class Reply:
     async def pour(self, sink: Sink, idle_seconds: float | None = None) -> None:
         """Give `sink` the whole body, each byte as it comes.  Raises `ReplyCut`, `IdleTimeout`, and what the sink raises."""
         self._sink = sink
-        self._chunk_sink = sink if self._at_chunk else None
-        self._is_watched = idle_seconds is not None
+        self._connection.is_watched = idle_seconds is not None
         if not self._received and not self.is_complete:
             sink.take(b"")  # what stands before the body need not wait for it
         if self._is_held:
             self._go_on()
         self._flow()
+        self._choose_way()
         while not self._is_poured:
             if self._sink_error is not None:
                 raise self._sink_error
@@ -151,9 +150,11 @@ class Reply:
             self._go_on()
         # The parser holds our methods, and the sink perhaps us: circles that only the garbage collector would find.
         del self._parser
-        self._sink = self._chunk_sink = None
+        self._sink = None
         connection = self._connection
         connection.exchange = None
+        connection.is_watched = False
+        connection.use(None)
         if not (self.is_complete and self.is_reusable and self._sent):
             connection.close()
         elif connection.is_open and connection.on_free is not None:
@@ -171,20 +172,39 @@ class Reply:
         self._fail(error if self._error is None else self._error)
 
     def feed(self, data: bytes) -> None:
-        if self._is_watched:
-            self._heard_at = time.monotonic()
-        sink = self._chunk_sink
-        # One event, most of the time: what it would be sent as is what has come.
-        if sink is not None and len(data) <= LONGEST and data.startswith(BEGINNINGS[len(data)]) and data.endswith(b"\r\n"):
-            try:
-                if sink.pass_on(data):
-                    self._hold()
-                    self._wake()
-            except ConnectionError as error:
-                self._sink_error = error
-                self._wake()
-        else:
-            self._parse(data)
+        if self._is_over:
+            self.is_reusable = False  # bytes behind the end of the message
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
+            self._unparsable(error)
+        # Outside of chunks the parser stands behind a CR LF only where one ended, or the head did.
+        self._at_chunk = self._is_chunked and not self._is_over and not self._in_chunk[0] and data.endswith(b"\r\n")
+        if self.is_complete:
+            del self._received[self._last :]  # a body behind the end of the message
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD and self._error is None:
+                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
+        self._flow()
+        self._choose_way()
+
+    def passed(self) -> None:
+        """Some chunks have gone by the lane."""
+        try:
+            if self._sink is None or not self._sink.passed():
+                return
+            self._hold()
+        except ConnectionError as error:
+            self._sink_error = error
+        self._wake()
+
+    def sink_gone(self) -> None:
+        """A chunk could not go by the lane: nobody is there any more."""
+        self._connection.use(None)
+        self._sink_error = ConnectionResetError()
+        self._wake()
 
     def ended(self, exc: Exception | None) -> None:
         """The connection is gone.  Where the message has no length of its own, a polite end is its end (RFC 9112 section 6.3)."""
@@ -250,25 +270,6 @@ class Reply:
         self.is_complete = self._is_over = True
         self._last = len(self._received)
 
-    def _parse(self, data: bytes) -> None:
-        if self._is_over:
-            self.is_reusable = False  # bytes behind the end of the message
-            return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
-            self._unparsable(error)
-        # Outside of chunks the parser stands behind a CR LF only where one ended, or the head did.
-        self._at_chunk = self._is_chunked and not self._is_over and not self._in_chunk[0] and data.endswith(b"\r\n")
-        self._chunk_sink = self._sink if self._at_chunk else None
-        if self.is_complete:
-            del self._received[self._last :]  # a body behind the end of the message
-        if not self._has_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD and self._error is None:
-                self._fail(_bad_reply(f"a head of more than {MAX_HEAD // 1024} KiB"))
-        self._flow()
-
     def _unparsable(self, error: Exception) -> None:
         self.is_reusable = False
         if not self.is_complete:
@@ -277,8 +278,9 @@ class Reply:
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._is_over = True
-        self._at_chunk, self._chunk_sink = False, None
+        self._at_chunk = False
         self.is_reusable = False
+        self._connection.use(None)
         self._connection.close()
         self._wake()
 
@@ -303,6 +305,11 @@ class Reply:
                 self._sink_error = error
         self._wake()
 
+    def _choose_way(self) -> None:
+        """Where a chunk begins, one that comes whole goes by the sink's lane; all else comes here."""
+        if self._is_chunked:
+            self._connection.use(self._sink.lane if self._at_chunk and self._sink is not None else None)
+
     def _hold(self) -> None:
         self._is_held = True
         self._connection.hold()
@@ -315,8 +322,9 @@ class Reply:
         if idle_seconds is None:
             await self._wait()
             return
-        self._heard_at = time.monotonic()
-        while (left := self._heard_at + idle_seconds - time.monotonic()) > 0:
+        connection = self._connection
+        connection.heard_at = time.monotonic()
+        while (left := connection.heard_at + idle_seconds - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wait()

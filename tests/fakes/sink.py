@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from sidecar.proxy.connection import Lane
+
 
 class Sink:
-    """`body` is what has come, `passed` how many chunks of it as they were; full from `room` bytes on, until `empty()`."""
+    """`body` is what has come, `whole` how many chunks of it as they were; full from `room` bytes on, until `empty()`."""
 
     def __init__(self, room: int | None = None) -> None:
         self.body = bytearray()
-        self.passed = 0
+        self.lane = Lane(self.write, [])
+        self.whole = 0
         self.is_whole = False
         self._room = room
         self._taken = 0
@@ -21,13 +24,17 @@ class Sink:
         self.body += data
         return self.is_full()
 
-    def pass_on(self, chunk: bytes) -> bool:
+    def write(self, chunk: bytes) -> None:
         size, _, rest = chunk.partition(b"\r\n")
         assert set(size) <= set(b"0123456789abcdefABCDEF")
         assert len(rest) == int(size, 16) + 2 > 2, chunk
         assert rest.endswith(b"\r\n")
-        self.passed += 1
-        return self.take(rest[:-2])
+        self.whole += 1
+        self.take(rest[:-2])
+
+    def passed(self) -> bool:
+        self.lane.chunks.clear()
+        return self.is_full()
 
     def end(self, data: bytes) -> None:
         self.take(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 from fakes.running import until
@@ -12,30 +13,41 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.errors import Refusal
-from sidecar.proxy.reply import Reply, ReplyCut
+from sidecar.proxy.connection import PIECES, Connection
+from sidecar.proxy.reply import ReplyCut
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 
 
-class Transportless:
-    """A connection that only counts what is done to it."""
+class Gateway(asyncio.Transport):
+    """Takes any request."""
 
-    def __init__(self) -> None:
-        self.exchange: Reply | None = None
-        self.idle_seconds = 0.0
-        self.is_open = False
-        self.on_free = None
-        self.held = 0
+    is_held = False
 
-    def close(self) -> None:
+    def write(self, data: bytes) -> None:
         pass
 
-    def hold(self) -> None:
-        self.held += 1
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
 
-    def go_on(self) -> None:
-        self.held -= 1
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        self.is_held = True
+
+    def resume_reading(self) -> None:
+        self.is_held = False
+
+
+def connected(transport: Gateway) -> Connection:
+    connection = Connection()
+    connection.connection_made(transport)
+    return connection
 
 
 def poured(*reads: bytes, sink: Sink | None = None) -> Sink:
@@ -43,17 +55,17 @@ def poured(*reads: bytes, sink: Sink | None = None) -> Sink:
     sink = sink or Sink()
 
     async def pour() -> None:
-        reply = Reply(Transportless(), is_head=False)  # type: ignore[arg-type]
-        reply.request_sent()
-        reply.feed(reads[0])
+        connection = connected(Gateway())
+        reply = connection.start(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, is_head=False)
+        connection.data_received(reads[0])
         await reply.head(None)
         with contextlib.closing(reply):
             pouring = asyncio.ensure_future(reply.pour(sink))
             await asyncio.sleep(0)
             for read in reads[1:]:
-                reply.feed(read)
+                connection.data_received(read)
             if not reply.is_complete:
-                reply.ended(None)
+                connection.connection_lost(None)
             await pouring
 
     asyncio.run(pour())
@@ -68,19 +80,19 @@ def chunk(data: bytes, size: bytes = b"%x") -> bytes:
 def test_chunks_that_come_one_by_one_pass_as_they_are(size):
     events = [b"data: %d %b\n\n" % (number, b"x" * number) for number in range(300)]
     sink = poured(HEAD, *(chunk(event, size) for event in events), END)
-    assert (bytes(sink.body), sink.passed, sink.is_whole) == (b"".join(events), 300, True)
+    assert (bytes(sink.body), sink.whole, sink.is_whole) == (b"".join(events), 300, True)
 
 
 def test_a_chunk_behind_the_head_and_two_at_once_do_not_stop_that():
     sink = poured(HEAD + chunk(b"a"), chunk(b"b"), chunk(b"c") + chunk(b"d"), chunk(b"e"), chunk(b"f") + END)
-    assert (bytes(sink.body), sink.passed) == (b"abcdef", 2)
+    assert (bytes(sink.body), sink.whole) == (b"abcdef", 2)
 
 
 def test_nor_does_one_that_comes_in_two_parts_or_with_an_extension_or_zeros_before_its_size():
     sink = poured(
         HEAD, b"5\r\nhe", b"llo\r\n", chunk(b"1"), b"1;x=y\r\n2\r\n", chunk(b"3"), b"01\r\n4\r\n", chunk(b"5"), b"1", b"\r\n6\r\n", END
     )
-    assert (bytes(sink.body), sink.passed) == (b"hello123456", 3)
+    assert (bytes(sink.body), sink.whole) == (b"hello123456", 3)
 
 
 def test_what_looks_like_a_chunk_inside_of_one_is_no_chunk():
@@ -88,7 +100,7 @@ def test_what_looks_like_a_chunk_inside_of_one_is_no_chunk():
     outer = chunk(inside * 3)
     start = outer.index(b"\n") + 1
     sink = poured(HEAD, outer[:start], *[inside] * 3, b"\r\n", END)
-    assert (bytes(sink.body), sink.passed) == (inside * 3, 0)
+    assert (bytes(sink.body), sink.whole) == (inside * 3, 0)
 
 
 def test_what_looks_like_a_chunk_behind_half_a_size_is_no_chunk():
@@ -101,14 +113,14 @@ def test_what_looks_like_a_chunk_behind_half_a_size_is_no_chunk():
 def test_a_body_with_a_length_or_until_the_end_is_never_taken_for_chunks():
     inside = chunk(b"abc")
     sink = poured(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (3 * len(inside)), *[inside] * 3)
-    assert (bytes(sink.body), sink.passed) == (inside * 3, 0)
+    assert (bytes(sink.body), sink.whole) == (inside * 3, 0)
     sink = poured(b"HTTP/1.1 200 OK\r\n\r\n", *[inside] * 3)
-    assert (bytes(sink.body), sink.passed) == (inside * 3, 0)
+    assert (bytes(sink.body), sink.whole) == (inside * 3, 0)
 
 
 def test_a_trailer_that_looks_like_a_chunk_is_none():
     sink = poured(HEAD, chunk(b"a"), b"0\r\n", b"X: 1\r\n", b"\r\n")
-    assert (bytes(sink.body), sink.passed, sink.is_whole) == (b"a", 1, True)
+    assert (bytes(sink.body), sink.whole, sink.is_whole) == (b"a", 1, True)
     with pytest.raises(ReplyCut):
         poured(HEAD, chunk(b"a"), b"0\r\n", chunk(b"evil"), sink=(sink := Sink()))
     assert bytes(sink.body) == b"a"
@@ -117,7 +129,7 @@ def test_a_trailer_that_looks_like_a_chunk_is_none():
 def test_a_chunk_that_does_not_end_as_one_is_a_fault():
     with pytest.raises(ReplyCut):
         poured(HEAD, chunk(b"a"), b"5\r\nhello\n\n", sink=(sink := Sink()))
-    assert (bytes(sink.body), sink.passed) == (b"ahello", 1)
+    assert (bytes(sink.body), sink.whole) == (b"ahello", 1)
 
 
 def test_a_cut_between_two_chunks_is_one():
@@ -127,30 +139,65 @@ def test_a_cut_between_two_chunks_is_one():
 
 
 def test_an_agent_that_has_gone_is_told_of_at_its_next_chunk():
+    class Closed(Sink):
+        """As uvloop's transports say it."""
+
+        def write(self, _chunk: bytes) -> None:
+            raise RuntimeError
+
+    with pytest.raises(ConnectionResetError):
+        poured(HEAD, chunk(b"a"), chunk(b"b"), sink=Closed())
+
+
+def test_and_soon_where_its_transport_says_nothing():
     class Gone(Sink):
-        def pass_on(self, _chunk: bytes) -> bool:
+        def passed(self) -> bool:
             raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        poured(HEAD, chunk(b"a"), chunk(b"b"), sink=Gone())
+        poured(HEAD, *[chunk(b"a")] * PIECES, sink=Gone())
 
 
 async def test_a_full_sink_holds_the_gateway_until_it_has_drained():
-    connection, sink = Transportless(), Sink(room=3)
-    reply = Reply(connection, is_head=False)  # type: ignore[arg-type]
-    reply.feed(HEAD)
+    gateway, sink = Gateway(), Sink(room=PIECES)
+    connection = connected(gateway)
+    reply = connection.start(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, is_head=False)
+    connection.data_received(HEAD)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(reply.pour(sink))
         await asyncio.sleep(0)
-        reply.feed(chunk(b"ab"))
-        assert connection.held == 0
-        reply.feed(chunk(b"c"))
-        assert connection.held == 1
+        for _ in range(PIECES - 1):
+            connection.data_received(chunk(b"a"))
+        assert not gateway.is_held
+        connection.data_received(chunk(b"b"))
+        assert gateway.is_held
         await asyncio.sleep(0)
         sink.empty()
-        await until(lambda: connection.held == 0)
-        reply.feed(END)
-    assert (bytes(sink.body), sink.passed) == (b"abc", 2)
+        await until(lambda: not gateway.is_held)
+        connection.data_received(END)
+    assert (bytes(sink.body), sink.whole) == (b"a" * (PIECES - 1) + b"b", PIECES)
+
+
+async def test_a_chunk_that_passes_counts_as_a_sign_of_life():
+    connection, sink = connected(Gateway()), Sink()
+    reply = connection.start(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, is_head=False)
+    connection.data_received(HEAD)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(reply.pour(sink, idle_seconds=60))
+        await asyncio.sleep(0)
+        for read in (chunk(b"a"), chunk(b"b"), b"1\r\n", b"c\r\n"):
+            before = connection.heard_at
+            await asyncio.to_thread(until_later, before)
+            connection.data_received(read)
+            assert connection.heard_at > before
+        connection.data_received(END)
+    assert (bytes(sink.body), sink.whole) == (b"abc", 2)
+
+
+def until_later(moment: float) -> None:
+    """Some clocks stand still for milliseconds."""
+    while time.monotonic() <= moment:
+        pass
 
 
 ODD = st.sampled_from([b"a", b"5\r\n", b"\r\n", b"1", b"0\r\n\r\n", b"1\r\na\r\n", b"3\r\n\r\n\r\r\n", b"\n\n", b"data: x\n\n"])
