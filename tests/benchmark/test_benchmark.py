@@ -104,6 +104,7 @@ def test_a_goal_is_judged_by_the_median(values, must, verdict):
 def test_a_run_that_others_disturbed_is_repeated(runs, taken):
     made = [Run("nginx", "json1", 1.0, 1.0, stolen, 0, Load(1, faults, 0, 0, 1.0, 0, None, None, None)) for stolen, faults in runs]
     assert undisturbed(iter(made).__next__) is made[taken]
+    assert undisturbed(iter(made[1:]).__next__, made[0]) is made[taken or 1]
 
 
 @pytest.mark.parametrize(
