@@ -56,7 +56,8 @@ def _stolen(measured: Measured) -> str:
     shares = [100 * run.stolen for runs in measured.rounds for run in runs.values()]
     return (
         f"Other machines on the same hardware took {statistics.median(shares):.1f} % of this one's time ({max(shares):.1f} at most in one "
-        f"run); runs of which they took more than {100 * MOST_STOLEN:g} were repeated, up to {TRIES - 1} times."
+        f"run); runs of which they took more than {100 * MOST_STOLEN:g} were repeated, up to {TRIES - 1} "
+        "times, and as often again at the end of their round."
     )
 
 

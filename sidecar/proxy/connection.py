@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
     gateway will close it, by its own word.  `heard_at` says when the gateway last sent something (monotonic), if it `is_watched`.
 
     What an event needs is here, in slots: among hundreds of streams each event meets objects that the others have pushed out of the
-    processor's caches, and to fetch those is most of its cost (through the exchange and the answer: 4.7 us, like this: 2.8).
+    processor's caches, and to fetch those is most of its cost.
     """
 
     __slots__ = (
