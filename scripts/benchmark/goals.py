@@ -6,13 +6,14 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.rounds import MOST_STOLEN
 from benchmark.starts import ratios
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmark.distance import Distance
-    from benchmark.rounds import Measured
+    from benchmark.rounds import Measured, Run
     from benchmark.starts import Starts
 
 
@@ -21,7 +22,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`values`: one per round, empty if not measured.  Smaller is better; `must` None: nothing less than the goal is asked."""
+    """`values`: one per round that counts, empty if not measured.  Smaller is better; `must` None: nothing less than the goal is asked."""
 
     measure: str
     unit: str
@@ -73,15 +74,22 @@ def goals(measured: Measured, starts: Starts, distance: Distance) -> list[Goal]:
 
 
 def cpu_ratios(measured: Measured, proxy: str, scenario: str, to: str = "nginx") -> list[float]:
-    pairs = ((runs.get((proxy, scenario)), runs.get((to, scenario))) for runs in measured.rounds)
-    return [own.cpu_each / other.cpu_each for own, other in pairs if own and other and own.cpu_each and other.cpu_each]
+    return [own.cpu_each / other.cpu_each for own, other in compared(measured, proxy, scenario, to) if own.cpu_each and other.cpu_each]
 
 
 def added(measured: Measured, proxy: str, scenario: str, latency: str, quantile: str) -> Iterator[float]:
     """Milliseconds more than direct, one per round."""
-    for runs in measured.rounds:
-        if (proxy, scenario) not in runs:
-            continue
-        ours, direct = (getattr(runs[name, scenario].load, latency) for name in (proxy, "direct"))
-        if ours and direct:
-            yield getattr(ours, quantile) - getattr(direct, quantile)
+    for own, direct in compared(measured, proxy, scenario, "direct"):
+        ours, without = (getattr(run.load, latency) for run in (own, direct))
+        if ours and without:
+            yield getattr(ours, quantile) - getattr(without, quantile)
+
+
+def compared(measured: Measured, proxy: str, scenario: str, to: str) -> list[tuple[Run, Run]]:
+    """The runs through `proxy` and through `to`, side by side, of each round in which little was stolen from both; of all where there
+    is no such round.
+    """
+    pairs = [
+        (runs[proxy, scenario], runs[to, scenario]) for runs in measured.rounds if (proxy, scenario) in runs and (to, scenario) in runs
+    ]
+    return [pair for pair in pairs if max(run.stolen for run in pair) <= MOST_STOLEN] or pairs

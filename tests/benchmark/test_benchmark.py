@@ -12,11 +12,11 @@ if sys.platform != "linux":
 if not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")):
     pytest.skip("there is no C compiler", allow_module_level=True)
 
-from benchmark.goals import Goal
+from benchmark.goals import Goal, cpu_ratios
 from benchmark.programs import Load, Programs
 from benchmark.proxies import Proxy, sidecar
 from benchmark.recordings import recordings, request, stream
-from benchmark.rounds import Run, undisturbed
+from benchmark.rounds import Measured, Run, undisturbed
 from benchmark.scenarios import Scenario
 from benchmark.soak import Soak
 
@@ -91,6 +91,10 @@ def test_a_goal_is_judged_by_the_median(values, must, verdict):
     assert Goal("this", "", values, must, 1).verdict == verdict
 
 
+def small(proxy, *, cpu=1.0, stolen=0.0, faults=0):
+    return Run(proxy, "json1", cpu, 1.0, stolen, 0, Load(1, faults, 0, 0, 1.0, 0, None, None, None))
+
+
 @pytest.mark.parametrize(
     ("runs", "taken"),
     [
@@ -102,9 +106,27 @@ def test_a_goal_is_judged_by_the_median(values, must, verdict):
     ids=["calm at once", "calm later", "never calm: the calmest of five", "a fault is never left out"],
 )
 def test_a_run_that_others_disturbed_is_repeated(runs, taken):
-    made = [Run("nginx", "json1", 1.0, 1.0, stolen, 0, Load(1, faults, 0, 0, 1.0, 0, None, None, None)) for stolen, faults in runs]
+    made = [small("nginx", stolen=stolen, faults=faults) for stolen, faults in runs]
     assert undisturbed(iter(made).__next__) is made[taken]
     assert undisturbed(iter(made[1:]).__next__, made[0]) is made[taken or 1]
+
+
+@pytest.mark.parametrize(
+    ("stolen", "ratios"),
+    [
+        ([(0.0, 0.0), (0.01, 0.01), (0.0, 0.0)], [1, 2, 3]),
+        ([(0.0, 0.0), (0.02, 0.0), (0.0, 0.0)], [1, 3]),
+        ([(0.3, 0.3), (0.0, 0.3), (0.0, 0.0)], [3]),
+        ([(0.3, 0.0), (0.3, 0.0), (0.0, 0.3)], [1, 2, 3]),
+    ],
+    ids=["all calm", "one that was not", "one that was", "none"],
+)
+def test_only_calm_rounds_are_compared_where_there_are_any(stolen, ratios):
+    rounds = [
+        {(run.proxy, run.scenario): run for run in (small("sidecar", cpu=number, stolen=own), small("nginx", stolen=others))}
+        for number, (own, others) in enumerate(stolen, start=1)
+    ]
+    assert cpu_ratios(Measured(rounds, {}, {}, []), "sidecar", "json1") == ratios
 
 
 @pytest.mark.parametrize(
