@@ -50,7 +50,7 @@ MAY_IMPORT = {
 #: Third parties, and the one or two places that know them.
 ONLY_IN = {
     "aiohttp": ("proxy", "server", "demo"),
-    "httptools": ("proxy/reply.py", "wire/head.py"),
+    "httptools": ("wire/message.py", "wire/head.py"),
     "keyring": ("credentials/system_keyring.py",),
     "genai_prices": ("pricing/table.py",),
     "sqlite3": ("ledger",),

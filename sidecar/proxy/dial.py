@@ -21,8 +21,8 @@ import aiohappyeyeballs
 
 from sidecar.errors import Refusal
 from sidecar.proxy.connection import Connection
-from sidecar.proxy.reply import MAX_HEAD
 from sidecar.proxy.trust import trusted
+from sidecar.wire.message import MAX_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

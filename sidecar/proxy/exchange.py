@@ -76,11 +76,11 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
     asyncio.get_running_loop().call_soon(record.open)
     try:
         reply = await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts.connect)
-        await reply.head(settings.timeouts.first_byte)
-        record.answered(reply, (key, *secrets.values()))
-        if reply.status == 401:
+        message = await reply.head(settings.timeouts.first_byte)
+        record.answered(message, (key, *secrets.values()))
+        if message.status == 401:
             parts.vault.forget(there.gateway.name)
-        answer = reply_to_agent(reply, record)
+        answer = reply_to_agent(message, record)
         await answer.prepare(request)
         record.ending = await relay(reply, answer, settings.timeouts.idle)
     except Refusal as refusal:

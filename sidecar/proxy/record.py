@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sidecar.gateways.route import Route
     from sidecar.proxy.exchange import Parts
     from sidecar.proxy.plan import Plan
-    from sidecar.proxy.reply import Reply
     from sidecar.wire.body import Body
+    from sidecar.wire.message import Message
 
 log = structlog.get_logger("sidecar.exchange")
 
@@ -44,7 +44,7 @@ class Record:
 
     ending = Ending.CUT
     _opening: Opening | None = None
-    _reply: Reply | None = None
+    _message: Message | None = None
     _secrets: Iterable[str] = ()
     _meter: Meter | None = None
     _echo: Echo | None = None
@@ -85,10 +85,10 @@ class Record:
             self._bytes_in += len(piece)
             yield piece
 
-    def answered(self, reply: Reply, secrets: Iterable[str]) -> None:
+    def answered(self, message: Message, secrets: Iterable[str]) -> None:
         """`secrets`: what the request carried, and an error must not be quoted with."""
-        self._status = reply.status
-        self._reply = reply
+        self._status = message.status
+        self._message = message
         self._secrets = secrets
 
     def take(self, data: bytes) -> None:
@@ -103,8 +103,8 @@ class Record:
 
     def look(self) -> None:
         """Read what has come."""
-        if self._reply is not None and self._meter is None:
-            self._begin(self._reply)
+        if self._message is not None and self._meter is None:
+            self._begin(self._message)
         copied = b"".join(self._pieces) + contents(self.chunks)
         self._pieces.clear()
         self.chunks.clear()
@@ -114,13 +114,13 @@ class Record:
         if self._echo is not None:
             self._echo.feed(copied)
 
-    def _begin(self, reply: Reply) -> None:
-        coding = text(b", ".join(every(reply.named, b"content-encoding")))
+    def _begin(self, message: Message) -> None:
+        coding = text(b", ".join(every(message.named, b"content-encoding")))
         self._meter = Meter(self._there.kind, coding, self.open().row.path)
-        self._facts = reply_facts(reply.named)
-        if reply.status >= _ERROR_STATUS:
+        self._facts = reply_facts(message.named)
+        if message.status >= _ERROR_STATUS:
             self._echo = Echo(self._secrets, coding)
-            for _, value in reply.fields:
+            for _, value in message.fields:
                 self._echo.field(value)
 
     def refused(self, refusal: Refusal) -> None:

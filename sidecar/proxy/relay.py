@@ -12,11 +12,12 @@ from sidecar.wire.fields import ONLY_OF_THE_GATEWAY, end_to_end
 if TYPE_CHECKING:
     from sidecar.proxy.answer import Copy
     from sidecar.proxy.reply import Reply
+    from sidecar.wire.message import Message
 
 
-def reply_to_agent(reply: Reply, copy: Copy) -> Answer:
+def reply_to_agent(message: Message, copy: Copy) -> Answer:
     """The gateway's status and fields, ready to be sent.  `copy` gets every byte of the body."""
-    return Answer(reply.status, reply.reason, end_to_end(reply.fields, reply.named, ONLY_OF_THE_GATEWAY), copy=copy)
+    return Answer(message.status, message.reason, end_to_end(message.fields, message.named, ONLY_OF_THE_GATEWAY), copy=copy)
 
 
 async def relay(reply: Reply, answer: Answer, idle_seconds: float | None) -> Ending:

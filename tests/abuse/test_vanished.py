@@ -92,9 +92,9 @@ async def test_after_a_sleep_no_request_waits_for_a_connection_of_before(seconds
 
         async def status():
             with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, None)) as got:
-                await got.head(2)
+                message = await got.head(2)
                 await got.pour(Sink())
-                return got.status
+                return message.status
 
         assert [await status(), await status()] == [200, 200]
         assert way.connections == 1

@@ -34,10 +34,10 @@ async def ask(upstream, url, *, method="POST", target="/v1/messages?beta=true", 
     fields = [*fields, (b"Content-Length", b"%d" % len(body))] if isinstance(body, bytes) else fields
     sent = (body,) if isinstance(body, bytes) else body
     timeouts = timeouts or Timeouts()
-    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, sent, timeouts.connect)) as got:
-        await got.head(timeouts.first_byte)
+    with contextlib.closing(await upstream.send(gateway(url), method, target, fields, sent, timeouts.connect)) as answer:
+        got = await answer.head(timeouts.first_byte)
         sink = Sink()
-        await got.pour(sink, timeouts.idle)
+        await answer.pour(sink, timeouts.idle)
         assert sink.is_whole
         return got, sink.body
 
@@ -86,28 +86,6 @@ async def test_bytes_behind_a_reply_never_become_the_next_one(upstream):
         assert there.connections == 2
 
 
-WHOLE = {
-    "length": reply(b"abc"),
-    "chunked": reply(b"abc", framing="chunked"),
-    "chunk extensions and trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n2\r\nbc\r\n0\r\nX-T: 1\r\n\r\n",
-    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
-    "a space after the chunk size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n",
-    "interim replies first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + reply(b"abc"),
-    "no reason": reply(b"abc", status=b"529 "),
-    "no reason and no space": b"HTTP/1.1 529\r\nContent-Length: 3\r\n\r\nabc",
-    "HTTP/1.0": b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-}
-
-
-@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-@pytest.mark.parametrize("step", [1, 7, 10_000])
-async def test_every_ordinary_form_of_a_reply_is_read(upstream, data, step):
-    async with raw_gateway(says(*(data[i : i + step] for i in range(0, len(data), step)))) as there:
-        got, body = await ask(upstream, there.url)
-        assert body == b"abc"
-        assert not any(name.lower() == b"link" for name, _ in got.fields)
-
-
 async def test_a_reply_without_length_ends_with_its_connection(upstream):
     async with raw_gateway(says(reply(b"abc", framing="close"), then="fin")) as there:
         assert (await ask(upstream, there.url))[1] == b"abc"
@@ -128,16 +106,7 @@ async def test_replies_that_have_no_body_do_not_wait_for_one(upstream, method, d
 
 BAD = {
     "not HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
-    "half a status line": b"HTTP/1.",
     "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "control byte in a field": b"HTTP/1.1 200 OK\r\nX: a\x01b\r\nContent-Length: 0\r\n\r\n",
-    "control byte in the reason": b"HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n",
-    "gzip as transfer coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "gzip, then chunked, in two fields": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-    "switching protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-    "switching protocols without saying to what": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000,
 }
 

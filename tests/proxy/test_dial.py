@@ -47,10 +47,10 @@ async def ask(gateway, variables=None, timeouts=None, body=None):
     timeouts = timeouts or Timeouts()
     try:
         with contextlib.closing(await upstream.send(gateway, "GET", "/x?y", fields, body, timeouts.connect)) as got:
-            await got.head(timeouts.first_byte)
+            message = await got.head(timeouts.first_byte)
             sink = Sink()
             await got.pour(sink)
-            return got.status, sink.body
+            return message.status, sink.body
     finally:
         upstream.close()
 

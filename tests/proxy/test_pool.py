@@ -45,9 +45,9 @@ def gateway(url, name="g", **more):
 async def status(upstream, gateway, timeouts=None):
     timeouts = timeouts or Timeouts()
     with contextlib.closing(await upstream.send(gateway, "GET", "/", [], None, timeouts.connect)) as got:
-        await got.head(timeouts.first_byte)
+        message = await got.head(timeouts.first_byte)
         await got.pour(Sink())
-        return got.status
+        return message.status
 
 
 async def opening():

@@ -58,13 +58,13 @@ def poured(*reads: bytes, sink: Sink | None = None) -> Sink:
         connection = connected(Gateway())
         reply = connection.start(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, is_head=False)
         connection.data_received(reads[0])
-        await reply.head(None)
+        message = await reply.head(None)
         with contextlib.closing(reply):
             pouring = asyncio.ensure_future(reply.pour(sink))
             await asyncio.sleep(0)
             for read in reads[1:]:
                 connection.data_received(read)
-            if not reply.is_complete:
+            if not message.is_complete:
                 connection.connection_lost(None)
             await pouring
 

@@ -13,8 +13,9 @@ from sidecar.metering.meter import Meter
 from sidecar.proxy.answer import Answer
 from sidecar.proxy.record import Record
 from sidecar.proxy.reply import Reply
+from sidecar.wire.message import Message
 
-OF_AN_EXCHANGE = (web.BaseRequest, Record, Reply, Meter, Answer)
+OF_AN_EXCHANGE = (web.BaseRequest, Record, Reply, Message, Meter, Answer)
 
 SSE = b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":1}}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
 REPLIES = {
