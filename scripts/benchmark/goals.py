@@ -86,10 +86,15 @@ def added(measured: Measured, proxy: str, scenario: str, latency: str, quantile:
 
 
 def compared(measured: Measured, proxy: str, scenario: str, to: str) -> list[tuple[Run, Run]]:
-    """The runs through `proxy` and through `to`, side by side, of each round in which little was stolen from both; of all where there
-    is no such round.
+    """The runs through `proxy` and through `to`, side by side, of each round in which little was stolen from both; of the calmest where
+    there is no such round.
     """
     pairs = [
         (runs[proxy, scenario], runs[to, scenario]) for runs in measured.rounds if (proxy, scenario) in runs and (to, scenario) in runs
     ]
-    return [pair for pair in pairs if max(run.stolen for run in pair) <= MOST_STOLEN] or pairs
+    pairs.sort(key=_most_stolen)
+    return [pair for pair in pairs if _most_stolen(pair) <= MOST_STOLEN] or pairs[:1]
+
+
+def _most_stolen(pair: tuple[Run, Run]) -> float:
+    return max(run.stolen for run in pair)

@@ -58,7 +58,7 @@ def _stolen(measured: Measured) -> str:
         f"Other machines on the same hardware took {statistics.median(shares):.1f} % of this one's time ({max(shares):.1f} at most in one "
         f"run); runs of which they took more than {100 * MOST_STOLEN:g} were repeated, up to {TRIES - 1} "
         "times, and as often again at the end of their round. Ratios and differences are of the rounds in which both runs were calmer than "
-        "that, where there is one."
+        "that, or of the calmest."
     )
 
 
