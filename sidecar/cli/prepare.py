@@ -76,7 +76,7 @@ def serving(places: Places, environ: Mapping[str, str], warm: str | None = None)
     if state is None:
         from sidecar.daemon import spawn  # noqa: PLC0415 - subprocess is slow to import, and mostly not needed
 
-        state, notice = spawn.start(places, environ)
+        state, notice = spawn.start(places, environ, warm=warm)
         if notice:
             _say(notice)
     for mismatch in mismatches(state, places):

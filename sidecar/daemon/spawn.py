@@ -56,20 +56,20 @@ def clean_environment(environ: Mapping[str, str], places: Places) -> dict[str, s
     return kept | places.environment()
 
 
-def start(places: Places, environ: Mapping[str, str], *, replace: bool = False) -> tuple[State, str | None]:
+def start(places: Places, environ: Mapping[str, str], *, replace: bool = False, warm: str | None = None) -> tuple[State, str | None]:
     """The serving daemon's state, and what it wants the user to know.  Raises `SidecarError`.
 
     Of starters at the same time one starts it; the others wait for that one and find it serving.  With `replace` the new daemon
-    takes the place of the one that runs.
+    takes the place of the one that runs.  `warm` is that of `client.verified`.
     """
     lock = state.Lock(places.start_lock)
     if not lock.acquire(wait_seconds=START_SECONDS):
         raise SidecarError("another command has been starting the sidecar for a minute", "sidecar status")
     try:
-        if not replace and (running := client.verified(places)):
+        if not replace and (running := client.verified(places, warm)):
             return running, None
         notice = _launch(places, environ, ["--replace"] if replace else [])
-        if running := client.verified(places):
+        if running := client.verified(places, warm):
             return running, notice
     finally:
         lock.release()

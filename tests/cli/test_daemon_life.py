@@ -47,6 +47,22 @@ def test_run_starts_the_daemon_and_hands_it_the_shells_key(home):
     assert client.ask(home.places, running, "GET", "/_sidecar/credential?gateway=vercel")["key"] is True
 
 
+@pytest.mark.parametrize("is_running", [False, True])
+def test_run_has_a_connection_ready_whether_the_daemon_runs_or_is_started_by_it(home, is_running):
+    home.agent()
+    with socket.create_server(("127.0.0.1", 0)) as gateway:
+        gateway.settimeout(10)
+        url = f"http://127.0.0.1:{gateway.getsockname()[1]}"
+        configure(home, f"gateway: here\ngateways:\n  here: {{base_url: '{url}', credential: {{env: AI_GATEWAY_API_KEY}}}}\n")
+        if is_running:
+            assert home.run("start").returncode == 0
+        assert home.run("run", "agent").returncode == 0
+        connection, _ = gateway.accept()
+        with connection:
+            home.run("stop")
+            assert connection.recv(1) == b""  # nothing was ever sent on it
+
+
 def test_a_key_that_is_set_later_reaches_the_running_daemon(home):
     del home.environ["AI_GATEWAY_API_KEY"]
     home.script("agent", "#!/bin/sh\necho started\n")
