@@ -240,7 +240,7 @@ async def test_when_packets_are_dropped_every_exchange_ends_by_itself(tmp_path, 
                     agent.send(request(sidecar, target=b"/quick", **get))
                 *replies, cut = await asyncio.gather(*(agent.reply() for agent in agents), streaming.reader.read())
             # Which of the three got the idle connection is for the event loop to say.  The two others have none; but a connection that
-            # fails while it is being opened is now and then taken for open first (2 of some 2,500 tries).
+            # fails while it is being opened is now and then taken for open first.
             codes = Counter(each.value(b"x-sidecar-error") for each in replies)
             assert codes[b"upstream_closed"] >= 1
             assert codes[b"upstream_closed"] + codes[b"unreachable"] == 3
