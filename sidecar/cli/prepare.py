@@ -16,7 +16,7 @@ from sidecar.daemon import state as daemon_state
 from sidecar.errors import CredentialFailed, NoCredential, SidecarError, UsageError
 from sidecar.sessions import passkey
 from sidecar.sessions.origin import where_started
-from sidecar.sessions.passes import LONGEST, Pass, is_label, mint
+from sidecar.sessions.passes import LONGEST, MOST_TAGS, Pass, is_label, mint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sidecar.places import Places
 
 PASS_SECONDS = 90 * 86400
+_FEWER_TAGS = "put those that never change under tags: in the configuration file"
 
 
 class UnknownGateway(SidecarError):
@@ -41,6 +42,8 @@ def make_pass(args: Namespace, lifetime_seconds: int) -> str:
     for what, label in (("gateway", args.gateway), ("session", args.session), *(("tag", tag) for tag in tags)):
         if label and not is_label(label):
             raise UsageError(f"not a {what}: {label[:60]!r}", "at most 256 characters, no control characters")
+    if len(tags) > MOST_TAGS:
+        raise UsageError(f"{len(tags)} tags are more than the {MOST_TAGS} that a request may have", _FEWER_TAGS)
     project, repo, branch = where_started(os.getcwd())
     pass_ = Pass(
         run=os.urandom(8).hex(),
@@ -54,7 +57,7 @@ def make_pass(args: Namespace, lifetime_seconds: int) -> str:
     )
     text = mint(passkey.load_or_create(args.places.pass_key), pass_)
     if len(text) > LONGEST:
-        raise UsageError("more tags than a pass can carry", "put those that never change under tags: in the configuration file")
+        raise UsageError("more tags than a pass can carry", _FEWER_TAGS)
     return text
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 from sidecar.clock import moment
 from sidecar.ledger.quarters import NUMBERS
 from sidecar.ledger.reader import reading
-from sidecar.ledger.sums import question
+from sidecar.ledger.sums import question, question_of_run
 
 if TYPE_CHECKING:
     import sqlite3
@@ -76,6 +76,14 @@ def report(
             sums = grouped("NULL") if by == "tag" else found  # a request with two tags is in the total once
     period = [moment(seconds) if seconds is not None else None for seconds in (begin, end)]
     return Report(by=by, since=period[0], until=period[1], rows=rows, total=_shown(_added(sums)))
+
+
+def report_of_run(path: str, session: str, run: str) -> Report:
+    """What one run used in one session.  Other runs of the same session are left out."""
+    with reading(path) as connection:
+        sums = [dict(row) for row in connection.execute(question_of_run(), {"session": session, "run": run})]
+    rows: list[Row] = [{"key": row["key"], **_shown(row)} for row in sums]
+    return Report(by="session", since=None, until=None, rows=rows, total=_shown(_added(sums)))
 
 
 def _requests(connection: sqlite3.Connection, since: float | None, until: float | None, only: Mapping[str, str]) -> list[Row]:

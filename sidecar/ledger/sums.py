@@ -42,6 +42,17 @@ def question(key: str, since: float | None, until: float | None, only: Mapping[s
     )
 
 
+def question_of_run() -> str:
+    """SQL for the sums of what one run did in one session; its parameters are `session` and `run`.
+
+    Read row by row: the sums of `quarters` do not tell runs apart.
+    """
+    return (
+        f"SELECT session AS key, {_SUMS}, min(first) AS first, max(last) AS last FROM counted"  # noqa: S608 -- names of this package's own
+        " WHERE id IN (SELECT id FROM requests WHERE session = :session AND run = :run) GROUP BY 1"
+    )
+
+
 def quarters_within(since: float | None, until: float | None) -> tuple[tuple[int | None, int | None], list[Span]]:
     """The whole quarters of a period, from the first up to, not including, the last; and the pieces of quarters at its ends."""
     first = None if since is None else math.ceil(since / SECONDS)

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 from sidecar import __version__
 from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
-from sidecar.ledger.newest import newest_request
-from sidecar.ledger.reports import report
+from sidecar.ledger.newest import Newest, newest_request
+from sidecar.ledger.reports import report, report_of_run
 from sidecar.proxy.budgets import counts, standing
 from sidecar.server.answers import answer, no_content
 from sidecar.server.guard import admit
@@ -102,15 +102,27 @@ class Own:
         return answer({"streams": [record.under_way() for record in self.parts.under_way]})
 
     async def _usage(self, asked: _Asked) -> Answer:
-        bearer, given = asked.bearer, asked.given
-        session = given.get("session") or bearer.session or bearer.run
-        newest = await asyncio.to_thread(newest_request, self.places.ledger, session, None if bearer.scope == "control" else bearer.run)
-        if bearer.scope == "agent" and session not in {bearer.session, bearer.run} and newest is None:
-            raise Refusal("forbidden_scope", "an agent's pass reads its own session only")
-        used = await asyncio.to_thread(report, self.places.ledger, by="session", session=session)
-        known = await standing(asked.settings.budgets, self.parts.ledger) if newest else []
-        budgets = [told(account, spent) for account, spent in known if newest and counts(account, session, newest.gateway, newest.tags)]
+        """The figures of one session.  An agent's pass gets those of its own run alone, whatever session it names."""
+        bearer, ledger = asked.bearer, self.places.ledger
+        session = asked.given.get("session") or bearer.session or bearer.run
+        if bearer.scope == "control":
+            newest = await asyncio.to_thread(newest_request, ledger, session, None)
+            used = await asyncio.to_thread(report, ledger, by="session", session=session)
+        else:
+            newest = await asyncio.to_thread(newest_request, ledger, session, bearer.run)
+            if newest is None and session not in {bearer.session, bearer.run}:
+                raise Refusal("forbidden_scope", "an agent's pass reads what its own run did, and nothing else")
+            used = await asyncio.to_thread(report_of_run, ledger, session, bearer.run)
+        budgets = await self._budgets_of(asked.settings, session, newest) if newest is not None else []
         return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets})
+
+    async def _budgets_of(self, settings: Settings, session: str, newest: Newest) -> list[dict[str, object]]:
+        """How the budgets stand that hold for the session.  Its own budget is left out if other runs have spent from it, too."""
+        return [
+            told(account, spent)
+            for account, spent in await standing(settings.budgets, self.parts.ledger)
+            if counts(account, session, newest.gateway, newest.tags) and not (account.session is not None and newest.is_shared)
+        ]
 
     async def _credential(self, asked: _Asked) -> Answer:
         name = asked.given.get("gateway") or asked.settings.gateway

@@ -17,6 +17,8 @@ from sidecar import lean_json
 PREFIX = "sidecar-pass-"
 LONGEST = 16 * 1024
 LONGEST_LABEL = 256
+#: Tags of one request.  Every report reads them again from every row.
+MOST_TAGS = 64
 CONTROL_SECONDS = 60
 
 _VERSION = 1

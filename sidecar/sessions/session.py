@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.errors import Refusal
-from sidecar.sessions.passes import LONGEST_LABEL, PREFIX, is_label
+from sidecar.sessions.passes import LONGEST_LABEL, MOST_TAGS, PREFIX, is_label
 from sidecar.wire.fields import every, first, text
 
 if TYPE_CHECKING:
@@ -58,9 +58,12 @@ class Caller(NamedTuple):
 
 
 def find_pass(named: ByName) -> str | None:
-    """The text that is offered as a pass: the first of the three fields, in their order of trust, that looks like one."""
+    """The first text that looks like a pass, in the order of `PASS_FIELDS`; of one field's values in the order in which they came.
+
+    It decides alone: a bad pass is not rescued by a good one behind it.
+    """
     for name in PASS_FIELDS:
-        for value in reversed(named.get(name, ())):
+        for value in named.get(name, ()):
             if found := _pass_in(name, value):
                 return found
     return None
@@ -76,7 +79,7 @@ def for_the_gateway(fields: Iterable[Field]) -> list[Field]:
 
 
 def identify(bearer: Pass, fields: ByName, user_id: str | None) -> Caller:
-    """Raises `Refusal` (`bad_header`) for a session or tag that is too long or holds control characters."""
+    """Raises `Refusal` (`bad_header`) for a session or tag that is too long or holds control characters, and for too many tags."""
     agent = first(fields, b"user-agent")
     product = _PRODUCT.match(text(agent)) if agent else None
     retries = first(fields, b"x-stainless-retry-count")
@@ -141,9 +144,12 @@ def _name(fields: ByName, name: bytes) -> str | None:
     return _checked(name, value) if value else None
 
 
-def _tags(fields: ByName) -> list[str]:
+def _tags(fields: ByName) -> tuple[str, ...]:
     values = (piece for value in every(fields, b"x-sidecar-tags") for piece in value.split(b","))
-    return [tag for value in values if (tag := _checked(b"x-sidecar-tags", value))]
+    tags = union(tag for value in values if (tag := _checked(b"x-sidecar-tags", value)))
+    if len(tags) > MOST_TAGS:
+        raise Refusal("bad_header", f"x-sidecar-tags names {len(tags)} tags", f"{MOST_TAGS} is the most that one request may have")
+    return tags
 
 
 def _checked(name: bytes, value: bytes) -> str:

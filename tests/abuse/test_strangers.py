@@ -58,6 +58,55 @@ async def test_a_wrong_pass_opens_nothing_in_any_field(tmp_path, field, held):
         assert there.requests == []
 
 
+@pytest.mark.parametrize(("first", "status"), [("bad", 401), ("good", 200)])
+@pytest.mark.parametrize("field", FIELDS)
+async def test_of_two_passes_in_one_field_the_first_decides(tmp_path, field, first, status):
+    async with raw_gateway(says(reply())) as there, running(tmp_path, one_gateway(there.url)) as sidecar, client(sidecar) as agent:
+        passes = {"bad": b"sidecar-pass-bm8.no", "good": sidecar.given.encode()}
+        second = "good" if first == "bad" else "bad"
+        lines = [b"GET /v1/models HTTP/1.1", b"Host: localhost", field + passes[first], field + passes[second]]
+        agent.send(b"\r\n".join(lines) + b"\r\n\r\n")
+        assert (await agent.reply()).status == status
+        assert len(there.requests) == (status == 200)
+        assert not any(b"sidecar-pass" in value for each in there.requests for _, value in each.fields)
+
+
+USED = reply(b'{"type":"message","stop_reason":"end_turn","usage":{"input_tokens":777,"output_tokens":333}}')
+
+
+async def figures(sidecar, held: str, session: bytes = b"board") -> tuple[int, dict[str, object]]:
+    got = await ask(sidecar, method=b"GET", body=None, target=b"/_sidecar/usage?session=" + session, held=held)
+    return got.status, json.loads(got.body)
+
+
+async def test_a_pass_sees_what_its_own_run_did_in_a_session_and_nothing_else(tmp_path):
+    budgets = "budgets: [{per: session, limit: $5}]\n"
+    async with raw_gateway(says(USED)) as there, running(tmp_path, one_gateway(there.url) + budgets) as sidecar:
+        owner, spy = sidecar.minted("owner", session="board"), sidecar.minted("spy")
+        for _ in range(3):
+            assert (await ask(sidecar, held=owner)).status == 200
+        await sidecar.rows(3)
+        status, told = await figures(sidecar, owner)
+        assert (status, told["total"]["input_tokens"], len(told["budgets"])) == (200, 3 * 777, 1)
+        assert (await figures(sidecar, spy))[0] == 403
+        # One request under the session's name opens its own figures, and no more.
+        assert (await ask(sidecar, b"x-sidecar-session: board", held=spy)).status == 200
+        await sidecar.rows(4)
+        status, told = await figures(sidecar, spy)
+        assert (status, told["total"]["input_tokens"], told["total"]["requests"], told["budgets"]) == (200, 777, 1, [])
+        assert [row["input_tokens"] for row in told["rows"]] == [777]
+        control = sidecar.minted("any", scope="control")
+        assert (await figures(sidecar, control))[1]["total"]["input_tokens"] == 4 * 777
+
+
+@pytest.mark.parametrize(("count", "status"), [(64, 200), (65, 400), (20_000, 400)])
+async def test_tags_are_limited_in_number(tmp_path, count, status):
+    async with raw_gateway(says(reply())) as there, running(tmp_path, one_gateway(there.url)) as sidecar:
+        got = await ask(sidecar, b"x-sidecar-tags: " + b",".join(b"t%d" % number for number in range(count)))
+        assert (got.status, got.value(b"x-sidecar-error")) == (status, None if status == 200 else b"bad_header")
+        assert len(there.requests) == (status == 200)
+
+
 async def test_a_run_inside_another_ones_run_reaches_its_own_gateway_with_its_own_key(tmp_path):
     async with raw_gateway(says(reply())) as outer, raw_gateway(says(reply())) as inner:
         gateways = "gateways:\n" + "".join(
