@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "credentials": {"gateways", "places"},
     "ledger": {"clock", "budgets", "metering", "pricing", "wire", "places"},
     "observe": {"clock", "sessions", "places", "ledger.row"},
-    "proxy": {"clock", "budgets", "wire", "metering", "gateways", "config", "sessions", "credentials", "ledger"},
+    "proxy": {"clock", "budgets", "wire", "metering", "gateways", "config", "sessions", "credentials", "ledger", "observe.redact"},
     "daemon": {"places", "lean_json", "sessions.passes", "sessions.passkey"},
     "server": {"budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "daemon", "places"},
     "demo": {"daemon", "places", "sessions", "ledger", "cli.tables", "wire", "cli.usage", "config"},

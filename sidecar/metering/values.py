@@ -11,7 +11,8 @@ import msgspec
 #: No exchange has this many tokens or searches; a larger number is a gateway's mistake.
 ABSURD = 10**9
 
-TEXT_LIMIT = 512
+#: Long enough for a secret that begins where the ledger cuts a text, with every character of it escaped: it is taken out before that.
+TEXT_LIMIT = 16 * 1024
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 

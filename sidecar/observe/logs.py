@@ -16,7 +16,6 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ import structlog
 from msgspec.structs import asdict, astuple
 
 from sidecar.clock import moment
-from sidecar.observe.redact import Redactor
+from sidecar.observe.redact import redactor_for
 from sidecar.places import make_private, private_folder
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ OLD_FILES = 3
 GATHER_SECONDS = 0.05
 
 _encoded = msgspec.json.Encoder().encode
-_redactor = lru_cache(maxsize=1)(Redactor)
 _open_log: _Log | None = None
 
 
@@ -106,7 +104,7 @@ class _Log:
     def exchange(self, row: Row, gave_up: str | None) -> None:
         if self._level > logging.INFO:
             return
-        if gave_up is None and _redactor(self._secrets()).are_harmless(astuple(row)):
+        if gave_up is None and redactor_for(self._secrets()).are_harmless(astuple(row)):
             head = f'{{"time":"{moment(time.time())}","level":"info","event":"exchange.done",'
             self._waiting.put(head.encode() + _encoded(row)[1:])
         else:
@@ -126,7 +124,7 @@ class _Log:
             self._waiting.put(json.dumps({"level": "error", "event": "log.failed", "error": type(failure).__name__}).encode())
 
     def _line(self, level: str, name: str, fields: Mapping[str, object], error: object) -> bytes:
-        redactor = _redactor(self._secrets())
+        redactor = redactor_for(self._secrets())
         event = {"time": moment(time.time()), "level": level, "event": name, **fields}
         if lines := _traceback(error):
             exception = "\n".join(redactor.text(line) for line in lines)

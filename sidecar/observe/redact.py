@@ -1,18 +1,19 @@
 """What may be written down: secrets are taken out, by field name, by value and by shape, and text is made safe to print.
 
-Pure.  A secret is found by value as it stands, quoted, percent-encoded (whichever of its characters are), and in base64 of both
-alphabets, also when it is only a part of what was encoded, as in the `user:key` of basic authentication.  Control characters go
-first: a secret that an escape sequence cuts in two is whole again by the time it is looked for.
+Pure.  A secret is found by value as it stands, escaped as JSON, programming languages, URLs and HTML do it (whichever of its characters
+are), and in base64 of both alphabets, also when it is only a part of what was encoded, as in the `user:key` of basic authentication.
+Control characters go first: a secret that an escape sequence cuts in two is whole again by the time it is looked for.
 """
 
 from __future__ import annotations
 
 import base64
+import html.entities
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias, cast
 
 import msgspec
@@ -24,6 +25,8 @@ MARK = "•••"
 SHORTEST_SECRET = 6
 
 TEXT_LIMIT = 4096
+#: Characters of a text from the wire that the ledger keeps.
+COLUMN_LIMIT = 256
 DEPTH_LIMIT = 8
 #: Texts that are remembered as harmless.
 HARMLESS_LIMIT = 1024
@@ -53,6 +56,13 @@ _SHAPE = re.compile(
 
 #: In lower case, one of these is in all that `_SHAPE` finds.
 _SHAPE_SIGNS = ("sidecar-pass-", "sk-ant-", "bearer", "basic", "://")
+
+#: What every escaped character begins with, and how long one can be, some repetitions of its sign included.
+_ESCAPE_SIGN = re.compile(r"[%\\&]")
+_LONGEST_ESCAPE = 16
+#: Characters that no two secrets begin with, unless both are tokens of one issuer.
+_TELLING = 100
+
 Plain: TypeAlias = str | float | bool | None
 _NUMBERS = frozenset({int, float, bool, type(None)})
 _PLAIN = _NUMBERS | {str}
@@ -88,22 +98,53 @@ class Redactor:
         known = sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True)
         literal = {form for secret in known for form in _forms(secret)}
         self._literal = sorted(literal, key=len, reverse=True)
-        self._percent = [_percent_pattern(secret) for secret in known]
+        self._known = known
+        #: The longest text that one escaped secret can be.
+        self._reach = _LONGEST_ESCAPE * max(map(len, known), default=SHORTEST_SECRET)
         self._not_searched = _NUMBERS if not any(_NUMERALS.issuperset(form) for form in self._literal) else frozenset()
         self._harmless: set[object] = set()
 
+    @cached_property
+    def _escaped(self) -> list[re.Pattern[str]]:
+        """Compiled when the first text comes that holds an escape: few do."""
+        patterns = [_escaped_pattern(secret) for secret in self._known]
+        return patterns + [_escaped_punctuation(form) for secret in self._known for form in _base64_forms(secret)]
+
     def text(self, text: str) -> str:
-        """One printable line of at most `TEXT_LIMIT` characters; cut after the search, so that no half of a secret is missed."""
-        text = printable(text)
+        """One printable line of at most `TEXT_LIMIT` characters, and a sign behind them where more followed."""
+        clean = self._clean(text, TEXT_LIMIT)
+        return clean if len(clean) <= TEXT_LIMIT else clean[:TEXT_LIMIT] + "…"
+
+    def column(self, text: str) -> str:
+        """A text from the wire as the ledger keeps it: one printable line of at most `COLUMN_LIMIT` characters."""
+        if text in self._harmless and len(text) <= COLUMN_LIMIT:
+            return text
+        clean = self._clean(text, COLUMN_LIMIT)
+        return clean if len(clean) <= COLUMN_LIMIT else clean[: COLUMN_LIMIT - 1] + "…"
+
+    def columns(self, texts: tuple[str | None, ...]) -> tuple[str | None, ...]:
+        """`column` of each text.  One search finds out that most need no change."""
+        if self.are_harmless(texts) and all(text is None or len(text) <= COLUMN_LIMIT for text in texts):
+            return texts
+        return tuple(None if text is None else self.column(text) for text in texts)
+
+    def _clean(self, text: str, limit: int) -> str:
+        """Without secrets, as far as `limit` at least.
+
+        A longer text is searched as far as a secret can reach that begins before `limit`.  What is left at its end may be the first
+        half of a secret, so it is dropped.
+        """
+        is_cut = len(text) > limit + self._reach
+        text = printable(text[: limit + self._reach + 1] if is_cut else text)
         if len(text) < SHORTEST_SECRET:
             return text
         for form in self._literal:
             text = text.replace(form, MARK)
-        if "%" in text:
-            for pattern in self._percent:
+        if _ESCAPE_SIGN.search(text):
+            for pattern in self._escaped:
                 text = pattern.sub(MARK, text)
         text = _SHAPE.sub(rf"\1\2\3{MARK}", text)
-        return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
+        return text[: max(len(text) - self._reach, 0)] if is_cut else text
 
     def event(self, event: Mapping[str, object]) -> dict[str, object]:
         """In JSON's types."""
@@ -126,7 +167,7 @@ class Redactor:
         if (
             len(text) > TEXT_LIMIT
             or text.count("\n") >= len(unseen) > 0
-            or "%" in text
+            or _ESCAPE_SIGN.search(text)
             or not text.isascii()
             or not text.replace("\n", "").isprintable()
         ):
@@ -170,11 +211,19 @@ class Redactor:
                 return self.text(str(value))
 
 
+#: The redactor for a set of secrets.  All who ask for the same set share one, and what it knows to be harmless.
+redactor_for = lru_cache(maxsize=16)(Redactor)
+
+
 def _forms(secret: str) -> Iterable[str]:
     """The texts in which `secret` may stand: itself, quoted by JSON and by Python, and in base64."""
     yield secret
     yield json.dumps(secret)[1:-1]
     yield secret.replace("\\", "\\\\").replace("'", "\\'")
+    yield from _base64_forms(secret)
+
+
+def _base64_forms(secret: str) -> Iterable[str]:
     for offset in range(3):
         # Of the base64 text of `…secret…` only the sextets made wholly of the secret's bits are certain, and which they are depends
         # on how many bytes come before it, modulo three.
@@ -184,9 +233,31 @@ def _forms(secret: str) -> Iterable[str]:
         yield bits[first:end].translate({ord("+"): "-", ord("/"): "_"})
 
 
-def _percent_pattern(secret: str) -> re.Pattern[str]:
-    def either(character: str) -> str:
-        plain = r"(?:\+| )" if character == " " else re.escape(character)
-        return f"(?:{plain}|%{ord(character):02x})"
+def _escaped_pattern(text: str) -> re.Pattern[str]:
+    r"""`text` with any of its characters escaped: `%2F` and `%252F`, `\/`, `\u002f`, `\x2f`, `&#47;`, `&#x2f;`, `&amp;`."""
+    return _beginning(text, _escaped_character)
 
-    return re.compile("".join(either(character) for character in secret), re.IGNORECASE)
+
+def _escaped_punctuation(text: str) -> re.Pattern[str]:
+    """Letters and digits as they stand: nobody escapes those of a base64 text."""
+    return _beginning(text, lambda each: each if each.isalnum() else _escaped_character(each))
+
+
+def _beginning(text: str, character: Callable[[str], str]) -> re.Pattern[str]:
+    """A pattern of 1,500 characters, as many as a token has, takes 0.2 s to compile: a long text is told by its beginning."""
+    rest = r"[^\s\"'<>]*" if len(text) > _TELLING else ""
+    return re.compile("".join(map(character, text[:_TELLING])) + rest)
+
+
+@lru_cache(maxsize=256)
+def _escaped_character(character: str) -> str:
+    plain, code = re.escape(character), ord(character)
+    entities = [rf"\#0{{0,6}}{code}", rf"\#x0{{0,6}}{code:x}", html.entities.codepoint2name.get(code), "apos" if character == "'" else None]
+    ways = (
+        plain,
+        *([r"\+"] if character == " " else []),
+        rf"(?i:%(?:25){{0,3}}{code:02x})",
+        rf"\\{{1,8}}(?:{plain}|(?i:u00{code:02x}|u\{{0{{0,4}}{code:x}\}}|U000000{code:02x}|x{code:02x}))",
+        rf"(?i:&(?:amp;){{0,3}}(?:{'|'.join(filter(None, entities))});)",
+    )
+    return f"(?:{'|'.join(ways)})"

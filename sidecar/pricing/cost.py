@@ -38,6 +38,8 @@ _BATCH = Fraction(1, 2)
 _US_ONLY = Fraction(11, 10)
 #: Data residency can be bought for this version and later ones; earlier models refuse a request for it.
 _US_ONLY_SINCE = (4, 6)
+#: Characters of the explanation, which quotes the model's name: the ledger keeps no longer text.
+_LONGEST_SOURCE = 256
 _VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
 
 
@@ -55,9 +57,9 @@ def cost(billed: Billed, terms: Terms) -> Cost:
             units, unit = units * its_unit + more * unit, unit * its_unit
         nanousd = _rounded(units, unit)
     except table.Unpriced as unpriced:
-        return Cost(None, str(unpriced))
+        return Cost(None, str(unpriced)[:_LONGEST_SOURCE])
     except Exception as error:  # noqa: BLE001 -- a table with a hole in it must not stop the ledger
-        return Cost(None, f"{table.NAME} failed on {billed.model!r}: {type(error).__name__}")
+        return Cost(None, f"{table.NAME} failed on {billed.model!r}: {type(error).__name__}"[:_LONGEST_SOURCE])
     return Cost(nanousd, source + (f", {(terms.discount * 100).normalize():f}% off" if terms.discount else ""))
 
 

@@ -12,13 +12,17 @@ from msgspec.structs import replace
 from sidecar.gateways.headers import outgoing
 from sidecar.gateways.route import route
 from sidecar.ledger.row import Row, array
+from sidecar.observe.redact import is_secret_name
+from sidecar.sessions.passes import LONGEST_LABEL
 from sidecar.sessions.session import for_the_gateway, identify, union
+from sidecar.wire.fields import text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sidecar.config.settings import Settings
     from sidecar.gateways.route import Route
+    from sidecar.observe.redact import Redactor
     from sidecar.sessions.passes import Pass
     from sidecar.sessions.session import Caller
     from sidecar.wire.body import Peek
@@ -27,6 +31,24 @@ if TYPE_CHECKING:
 
 #: An agent has a handful, one for each model and path that it asks for.
 MOST_PLANS = 256
+#: A plan whose body names something longer is not remembered.  Claude Code's `metadata.user_id` has some 200 characters.
+LONGEST_USER_ID = 1024
+
+
+#: The columns whose texts an agent chooses.  `tags` are cleaned one by one.
+_AGENTS_TEXTS = (
+    "session",
+    "run",
+    "agent",
+    "parent_agent",
+    "project",
+    "repo",
+    "branch",
+    "client",
+    "method",
+    "path",
+    "model_requested",
+)
 
 
 class Plan:
@@ -43,17 +65,23 @@ class Plan:
         self.caller = caller
         self.there = there
         self.tags = tags
-        self._row = _row(caller, there, tags, head)
+        self.path = head.target.path
+        self._row = self._clean_row = _row(caller, there, tags, head)
+        self._cleaned_by: Redactor | None = None
         self._values = _template_values(caller, there, tags, user)
         self._theirs = for_the_gateway(head.fields)
+        #: The agent's own credentials, which a beside gateway gets and may quote.
+        self.credentials = _credentials(self._theirs) if there.gateway.beside else frozenset()
         self._named = head.named
         self._made_with: tuple[str, Mapping[str, str]] | None = None
         self._made: list[Field] = []
         self._length_at: int | None = None
 
-    def row(self, **known: object) -> Row:
-        """The ledger's row of one request: what all with this head have in common, and what is `known` of this one."""
-        return replace(self._row, **known)
+    def row(self, redactor: Redactor, **known: object) -> Row:
+        """The ledger's row of one request: what all with this head have in common, as `redactor` leaves it, and what is `known` of this one."""
+        if self._cleaned_by is not redactor:
+            self._clean_row, self._cleaned_by = _cleaned(self._row, self.tags, redactor), redactor
+        return replace(self._clean_row, **known)
 
     def fields(self, key: str, secrets: Mapping[str, str], length: int | None) -> list[Field]:
         """What goes out.  `secrets` are those of `gateway.headers` by name; `length` is the body's, None: the agent's fields tell it.
@@ -90,7 +118,7 @@ class Plans:
             caller = identify(bearer, head.named, seen.user_id)
             there = route(settings, caller, head.method, head.target, head.named, seen.model)
             plan = Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, head)
-            if head.is_shared:
+            if head.is_shared and len(seen.model or "") <= LONGEST_LABEL and len(seen.user_id or "") <= LONGEST_USER_ID:
                 if len(self._known) >= MOST_PLANS:
                     self._known.clear()
                 self._known[key] = plan
@@ -107,6 +135,16 @@ def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: 
         "user": user,
         "gateway": there.gateway.name,
     }
+
+
+def _credentials(fields: Iterable[Field]) -> frozenset[str]:
+    return frozenset(text(value).rpartition(" ")[2] for name, value in fields if is_secret_name(text(name)))
+
+
+def _cleaned(row: Row, tags: tuple[str, ...], redactor: Redactor) -> Row:
+    """The row with every text of the agent's as a column may hold it."""
+    texts = redactor.columns(tuple(getattr(row, name) for name in _AGENTS_TEXTS))
+    return replace(row, tags=array(tuple(redactor.column(tag) for tag in tags)), **dict(zip(_AGENTS_TEXTS, texts, strict=True)))
 
 
 def _row(caller: Caller, there: Route, tags: tuple[str, ...], head: Head) -> Row:

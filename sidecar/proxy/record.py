@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec.structs import replace
 
 from sidecar.clock import moment
 from sidecar.ledger.entry import Closing, Ending, Opening
 from sidecar.metering.headers import reply_facts
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading
+from sidecar.observe.redact import MARK, redactor_for
 from sidecar.proxy.connection import PIECES
 from sidecar.proxy.echo import Echo
 from sidecar.wire.chunk import contents
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from sidecar.errors import Refusal
     from sidecar.gateways.route import Route
+    from sidecar.observe.redact import Redactor
     from sidecar.proxy.exchange import Parts
     from sidecar.proxy.plan import Plan
     from sidecar.wire.body import Body
@@ -32,6 +36,10 @@ log = structlog.get_logger("sidecar.exchange")
 _ERROR_STATUS = 400
 #: A piece of a body as large as this is looked at when it comes; of smaller ones some together.
 _LARGE_PIECE = 4 * 1024
+#: What a gateway bills beside the top level: an entry has some 200 bytes.
+_LONGEST_ITERATIONS = 64 * 1024
+#: The texts of a reading that a gateway chooses.
+_GATEWAYS_TEXTS = ("model", "message_id", "stop_reason", "error_type", "service_tier", "speed", "inference_geo")
 _NOTHING_SAID: tuple[str | None, str | None, float | None] = (None, None, None)
 
 
@@ -69,11 +77,13 @@ class Record:
         """Put the row into the ledger, unless it is there."""
         if self._opening is None:
             started_at = self._started_at
+            redactor, model = self._redactor(), self._there.model_sent
             row = self._plan.row(
+                redactor,
                 id=self._parts.ids.next(int(started_at * 1000)),
                 instance=self._parts.instance,
                 started_at=moment(started_at),
-                model_sent=self._there.model_sent,
+                model_sent=None if model is None else redactor.column(model),
                 stream=self._stream,
             )
             self._opening = Opening(row, started_at, self._there.kind, self._plan.tags, self._there.gateway.terms)
@@ -116,7 +126,7 @@ class Record:
 
     def _begin(self, message: Message) -> None:
         coding = text(b", ".join(every(message.named, b"content-encoding")))
-        self._meter = Meter(self._there.kind, coding, self.open().row.path)
+        self._meter = Meter(self._there.kind, coding, self._plan.path)
         self._facts = reply_facts(message.named)
         if message.status >= _ERROR_STATUS:
             self._echo = Echo(self._secrets, coding)
@@ -136,14 +146,14 @@ class Record:
         """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
         self.look()
         row, now, first_byte = self.open().row, time.monotonic(), self._first_byte_at
-        # Any text in an error may quote a secret.
-        reading = self._meter.so_far() if self._meter is not None and self._echo is None else Reading()
+        redactor = self._redactor()
+        reading = self._meter.so_far() if self._meter is not None else Reading()
         return {
             "id": row.id,
             "session": row.session,
             "agent": row.agent,
             "gateway": row.gateway,
-            "model": reading.model or row.model_sent or row.model_requested,
+            "model": (redactor.column(reading.model) if reading.model else None) or row.model_sent or row.model_requested,
             "client": row.client,
             "age_ms": round((now - self._begun) * 1000, 1),
             "first_byte_ms": None if first_byte is None else round((first_byte - self._begun) * 1000, 1),
@@ -163,10 +173,13 @@ class Record:
         first_byte = self._first_byte_at
         reading = Reading(empty=True) if self._meter is None else self._meter.reading()
         if self._echo is not None and self._echo.found:
+            # Any text in such a reply may be a part of the secret.
+            clean, facts, is_echo = Reading(), _NOTHING_SAID, True
+        else:
+            clean, facts, is_echo = self._cleaned(reading)
+        if is_echo:
             log.warning("reply.echoes_secret", id=row.id, gateway=row.gateway, status=self._status)
-            # Any text in such a reply may be the secret itself.
-            reading, self._facts = Reading(), _NOTHING_SAID
-        request_id, cache_status, header_cost = self._facts
+        request_id, cache_status, header_cost = facts
         closing = Closing(
             id=row.id,
             finished_at=self._started_at + duration / 1000,
@@ -180,6 +193,41 @@ class Record:
             request_id=request_id,
             cache_status=cache_status,
             header_cost_usd=header_cost,
-            reading=reading,
+            reading=clean,
         )
         self._parts.ledger.close(closing)
+
+    def _redactor(self) -> Redactor:
+        """For every secret in use at this moment; those that this request went out with are among them."""
+        return redactor_for(self._parts.vault.in_use() | self._plan.credentials)
+
+    def _cleaned(self, reading: Reading) -> tuple[Reading, tuple[str | None, str | None, float | None], bool]:
+        """What the reply says in its body and in its fields, as columns may hold it, and whether a secret was taken out."""
+        redactor = self._redactor()
+        request_id, cache_status, cost = self._facts
+        iterations = _iterations(reading.iterations, redactor)
+        said = (*(getattr(reading, name) for name in _GATEWAYS_TEXTS), request_id, cache_status)
+        texts = redactor.columns(said)
+        if texts is not said or iterations != reading.iterations:
+            reading = replace(reading, iterations=iterations, **dict(zip(_GATEWAYS_TEXTS, texts, strict=False)))
+        is_echo = any(MARK in (clean or "") and MARK not in (text or "") for clean, text in zip(texts, said, strict=True))
+        return reading, (texts[-2], texts[-1], cost), is_echo or (MARK in (iterations or "") and MARK not in (reading.iterations or ""))
+
+
+def _iterations(text: str | None, redactor: Redactor) -> str | None:
+    """JSON text, with each string in it as a column may hold it.  None if it is longer than what any reply has to say."""
+    if text is None or len(text) > _LONGEST_ITERATIONS:
+        return None
+    return json.dumps(_columns_in(json.loads(text), redactor), separators=(",", ":"))
+
+
+def _columns_in(value: object, redactor: Redactor) -> object:
+    match value:
+        case str():
+            return redactor.column(value)
+        case dict():
+            return {redactor.column(name): _columns_in(inner, redactor) for name, inner in value.items()}
+        case list():
+            return [_columns_in(inner, redactor) for inner in value]
+        case _:
+            return value
