@@ -2,10 +2,10 @@
 
 The folders, in the order in which a request meets them:
 
-    cli          the commands; `run` makes a pass and starts the agent
-    daemon       the process in the background: state file, lock, start (standard library only)
+    launch       the fast start: `run` makes a pass and becomes the agent; the daemon's state file, lock and start (standard library only)
+    cli          all other commands: running, reports, setup
     server       the listener: guard, own paths, drain
-    sessions     who is asking: the pass, the session, where it was started
+    sessions     who is asking: the session, as pass, headers and body say
     config       what is in force: one YAML file, read when it changes
     gateways     where it goes: presets as data, route, header policy
     credentials  with which key: keyring, variable, file, command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sidecar.cli.main import main
+from sidecar.launch.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,29 +13,36 @@ PACKAGE = Path(__file__).parent.parent / "sidecar"
 #: package -> what it may import of the others, beside `errors` and the version.
 MAY_IMPORT = {
     "errors": set(),
-    "places": set(),
-    "lean_json": set(),
     "clock": set(),
+    "launch": set(),
     "wire": set(),
     "metering": {"wire"},
     "pricing": {"metering"},
     "budgets": set(),
     "gateways": {"wire", "config.settings", "sessions.session", "pricing.terms"},
-    "config": {"budgets", "gateways", "places", "pricing.terms", "wire"},
-    "sessions": {"wire", "places", "lean_json"},
-    "credentials": {"gateways", "places"},
-    "ledger": {"clock", "budgets", "metering", "pricing", "wire", "places"},
-    "observe": {"clock", "sessions", "places", "ledger.row"},
-    "proxy": {"clock", "budgets", "wire", "metering", "gateways", "config", "sessions", "credentials", "ledger", "observe.redact"},
-    "daemon": {"places", "lean_json", "sessions.passes", "sessions.passkey"},
-    "server": {"budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "daemon", "places"},
-    "demo": {"daemon", "places", "sessions", "ledger", "cli.tables", "wire", "cli.usage", "config"},
+    "config": {"budgets", "gateways", "launch.places", "pricing.terms", "wire"},
+    "sessions": {"wire", "launch.passes"},
+    "credentials": {"gateways", "launch.places"},
+    "ledger": {"clock", "budgets", "metering", "pricing", "wire", "launch.places"},
+    "observe": {"clock", "launch", "ledger.row"},
+    "proxy": {
+        "clock",
+        "budgets",
+        "wire",
+        "metering",
+        "gateways",
+        "config",
+        "sessions",
+        "credentials",
+        "ledger",
+        "launch.passes",
+        "observe.redact",
+    },
+    "server": {"budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "launch"},
+    "demo": {"launch", "ledger", "cli.reports", "wire", "config"},
     "cli": {
         "budgets",
-        "daemon",
-        "places",
-        "lean_json",
-        "sessions",
+        "launch",
         "config",
         "gateways",
         "credentials",
@@ -54,8 +61,8 @@ ONLY_IN = {
     "keyring": ("credentials/system_keyring.py",),
     "genai_prices": ("pricing/table.py",),
     "sqlite3": ("ledger",),
-    "yaml": ("config", "gateways/presets.py", "cli/config.py"),
-    "rich": ("cli/tables.py", "cli/screen.py", "demo", "observe/logs.py"),
+    "yaml": ("config", "gateways/presets.py", "cli/setup/config.py"),
+    "rich": ("cli/reports/tables.py", "cli/reports/screen.py", "demo", "observe/logs.py"),
     "structlog": ("observe", "proxy", "server", "ledger"),
     "uvloop": ("server/lifecycle.py",),
     "brotli": ("wire/coding.py",),
@@ -71,12 +78,12 @@ PURE = (
     "gateways/route.py",
     "proxy/echo.py",
     "sessions/session.py",
-    "sessions/passes.py",
+    "launch/passes.py",
     "ledger/outcome.py",
     "ledger/entry.py",
     "ledger/row.py",
     "clock.py",
-    "cli/agent.py",
+    "launch/environment.py",
 )
 NOT_PURE = {"asyncio", "socket", "os", "logging", "structlog", "time", "subprocess", "threading", "sqlite3", "pathlib"}
 
@@ -128,11 +135,10 @@ def test_pure_parts_touch_nothing(place):
     assert wrong == []
 
 
-def test_the_daemons_client_is_standard_library_only():
-    places = ("daemon/", "places.py", "lean_json.py", "errors.py", "sessions/passes.py", "sessions/passkey.py", "sessions/origin.py")
+def test_the_fast_start_is_standard_library_only():
     foreign = [
         f"{inside} imports {name}"
         for inside, name in IMPORTS
-        if inside.startswith(places) and name.split(".")[0] not in {*sys.stdlib_module_names, "sidecar"}
+        if inside.startswith(("launch/", "errors.py")) and name.split(".")[0] not in {*sys.stdlib_module_names, "sidecar"}
     ]
     assert foreign == []

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from benchmark.install import LITELLM, PORTKEY
 from benchmark.processes import PROXY_CORE, Failed, free_port, installed, pinned, ran, started, wait_for_answer
 from benchmark.scenarios import EVERY, FEW, UNMETERED
-from sidecar import places
-from sidecar.daemon import state
+from sidecar.launch import daemon_state as state
+from sidecar.launch import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from sidecar import places
+from sidecar.launch import places
 from sidecar.metering.meter import Meter
 from sidecar.server.start import serve
 

@@ -25,11 +25,10 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from sidecar.daemon import client
 from sidecar.demo.gateway import StandIn
 from sidecar.demo.home import Home
-from sidecar.sessions import passkey
-from sidecar.sessions.passes import Pass, mint
+from sidecar.launch import client, passkey
+from sidecar.launch.passes import Pass, mint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sidecar.config.settings import Settings
-    from sidecar.places import Places
+    from sidecar.launch.places import Places
 
 # File times advance in ticks of the kernel's coarse clock (4 to 10 ms on Linux): two writes within one tick, of one size, look
 # alike.  So a file that has just been written is read again at the next look.

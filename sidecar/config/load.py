@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sidecar.config.document import Document, Fault
-    from sidecar.places import Places
+    from sidecar.launch.places import Places
 
 # What the way out to a gateway depends on, besides keys.  Proxy variables come in both cases.
 _CONNECTION_VARIABLES = (

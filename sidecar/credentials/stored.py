@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sidecar.credentials import files
 from sidecar.errors import CredentialFailed
-from sidecar.places import write_private
+from sidecar.launch.places import write_private
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 

@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar import places
-from sidecar.daemon import client, spawn, state
+from sidecar.launch import client, places, spawn
+from sidecar.launch import daemon_state as state
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from sidecar.daemon.state import State
+    from sidecar.launch.daemon_state import State
 
 GATEWAY = "stand-in"
 TAG = "demo"

@@ -12,14 +12,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.daemon import client
 from sidecar.demo import comparison
 from sidecar.demo.comparison import Finding
 from sidecar.demo.conversation import TARGET, converse
 from sidecar.demo.home import SESSION_HEADER, TAG, TAGS_HEADER
+from sidecar.launch import client, passkey
+from sidecar.launch.passes import Pass, mint
 from sidecar.ledger import reports
-from sidecar.sessions import passkey
-from sidecar.sessions.passes import Pass, mint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.errors import SidecarError
+from sidecar.launch.places import make_private
 from sidecar.ledger import quarters as sums
-from sidecar.places import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,8 +25,8 @@ import structlog
 from msgspec.structs import asdict, astuple
 
 from sidecar.clock import moment
+from sidecar.launch.places import make_private, private_folder
 from sidecar.observe.redact import redactor_for
-from sidecar.places import make_private, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

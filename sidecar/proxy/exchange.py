@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Vault
     from sidecar.gateways.gateway import Gateway
+    from sidecar.launch.passes import Pass
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
     from sidecar.proxy.answer import Answer
     from sidecar.proxy.incoming import Incoming
     from sidecar.proxy.upstream import Upstream
-    from sidecar.sessions.passes import Pass
     from sidecar.wire.body import Body
     from sidecar.wire.fields import ByName
     from sidecar.wire.head import Head

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from sidecar.gateways.headers import outgoing
 from sidecar.gateways.route import route
+from sidecar.launch.passes import LONGEST_LABEL
 from sidecar.ledger.row import Row, array
 from sidecar.observe.redact import is_secret_name
-from sidecar.sessions.passes import LONGEST_LABEL
 from sidecar.sessions.session import for_the_gateway, identify, union
 from sidecar.wire.fields import text
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sidecar.config.settings import Settings
     from sidecar.gateways.route import Route
+    from sidecar.launch.passes import Pass
     from sidecar.observe.redact import Redactor
-    from sidecar.sessions.passes import Pass
     from sidecar.sessions.session import Caller
     from sidecar.wire.body import Peek
     from sidecar.wire.fields import Field

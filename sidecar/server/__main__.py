@@ -11,8 +11,8 @@ import json
 import os
 import sys
 
-from sidecar import places
 from sidecar.errors import SidecarError
+from sidecar.launch import places
 from sidecar.server.start import serve
 
 

@@ -20,10 +20,10 @@ from sidecar.wire.head import MOST_HEADS, Head
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Settings
+    from sidecar.launch.passes import Pass
     from sidecar.proxy.answer import Answer
     from sidecar.proxy.incoming import Incoming
     from sidecar.server.own import Own
-    from sidecar.sessions.passes import Pass
 
 log = structlog.get_logger("sidecar.server")
 

@@ -12,13 +12,13 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
-from sidecar.sessions.passes import check
+from sidecar.launch.passes import check
 from sidecar.sessions.session import find_pass
 from sidecar.wire.fields import every, first, text
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Settings
-    from sidecar.sessions.passes import Pass
+    from sidecar.launch.passes import Pass
     from sidecar.wire.fields import ByName
     from sidecar.wire.head import Head
 

@@ -23,14 +23,15 @@ from sidecar.budgets.words import amount, named
 from sidecar.config.live import LiveSettings
 from sidecar.config.load import load
 from sidecar.credentials.vault import Variables, Vault
-from sidecar.daemon import client
-from sidecar.daemon.state import Lock, held
 from sidecar.errors import SidecarError
+from sidecar.launch import client
+from sidecar.launch.daemon_state import Lock, held
+from sidecar.launch.passkey import PassKey
+from sidecar.launch.places import make_private
 from sidecar.ledger.ids import Ids
 from sidecar.ledger.schema import check_version
 from sidecar.ledger.writer import Ledger
 from sidecar.observe import logs
-from sidecar.places import make_private
 from sidecar.proxy.budgets import standing
 from sidecar.proxy.exchange import Parts
 from sidecar.proxy.upstream import Upstream
@@ -38,14 +39,13 @@ from sidecar.server.app import App
 from sidecar.server.listen import BACKLOG, listen
 from sidecar.server.own import Own
 from sidecar.server.state import Publisher
-from sidecar.sessions.passkey import PassKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sidecar.budgets.budget import Account, Spent
     from sidecar.config.settings import Settings
-    from sidecar.places import Places
+    from sidecar.launch.places import Places
     from sidecar.server.agents import Listener
 
 log = structlog.get_logger("sidecar.server")

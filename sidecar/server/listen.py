@@ -12,8 +12,8 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from sidecar.config.settings import DEFAULT_PORT
-from sidecar.daemon import state as daemon_state
 from sidecar.errors import SidecarError
+from sidecar.launch import daemon_state
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Settings

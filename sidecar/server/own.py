@@ -11,25 +11,25 @@ from urllib.parse import parse_qs
 from sidecar import __version__
 from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
+from sidecar.launch.passes import health_proof
 from sidecar.ledger.newest import Newest, newest_request
 from sidecar.ledger.reports import report, report_of_run
 from sidecar.proxy.budgets import counts, standing
 from sidecar.server.answers import answer, no_content
 from sidecar.server.guard import admit
-from sidecar.sessions.passes import health_proof
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Variables
-    from sidecar.places import Places
+    from sidecar.launch.passes import Pass
+    from sidecar.launch.passkey import PassKey
+    from sidecar.launch.places import Places
     from sidecar.proxy.answer import Answer
     from sidecar.proxy.exchange import Parts
     from sidecar.proxy.incoming import Incoming
     from sidecar.server.state import Publisher
-    from sidecar.sessions.passes import Pass
-    from sidecar.sessions.passkey import PassKey
     from sidecar.wire.head import Head
 
 

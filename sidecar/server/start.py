@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sidecar.places import Places
+    from sidecar.launch.places import Places
 
 #: The garbage collector runs when so many more objects have been made than freed: an exchange leaves it nothing, an import little.
 LITTER = 50_000

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sidecar import __version__
-from sidecar.daemon import state as daemon_state
 from sidecar.gateways.gateway import Secret, Variable
+from sidecar.launch import daemon_state
 
 if TYPE_CHECKING:
     from sidecar.config.live import LiveSettings
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
-    from sidecar.places import Places
+    from sidecar.launch.places import Places
 
 
 log = structlog.get_logger("sidecar.server")

@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.errors import Refusal
-from sidecar.sessions.passes import LONGEST_LABEL, MOST_TAGS, PREFIX, is_label
+from sidecar.launch.passes import LONGEST_LABEL, MOST_TAGS, PREFIX, is_label
 from sidecar.wire.fields import every, first, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sidecar.sessions.passes import Pass
+    from sidecar.launch.passes import Pass
     from sidecar.wire.fields import ByName, Field
 
 #: Where agents put their session, the surest first: Claude Code, Codex (two spellings), opencode (three).

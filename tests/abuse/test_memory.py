@@ -18,7 +18,7 @@ import pytest
 from fakes.raw import raw_gateway, reply
 from fakes.running import KEY, Sidecar, client, one_gateway, request
 
-from sidecar import places
+from sidecar.launch import places
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/status")
 

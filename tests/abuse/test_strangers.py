@@ -18,7 +18,7 @@ from fakes.running import KEY, ask, client, one_gateway, running
 
 from sidecar.credentials import stored
 from sidecar.gateways.presets import presets
-from sidecar.sessions.passes import Pass, mint
+from sidecar.launch.passes import Pass, mint
 
 FIELDS = (b"x-sidecar-pass: ", b"Authorization: Bearer ", b"X-Api-Key: ")
 

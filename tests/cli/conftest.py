@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import __version__, places
+from sidecar import __version__
+from sidecar.launch import places
 
 FAKE = Path(__file__).parent.parent / "fakes" / "daemon.py"
 

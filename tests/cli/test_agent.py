@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.cli.agent import applied, changes
+from sidecar.launch.environment import applied, changes
 
 URL = "http://127.0.0.1:4180"
 PASS = "sidecar-pass-new.new"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cli.claude_settings import with_line, without_line
+from sidecar.cli.setup.claude_settings import with_line, without_line
 from sidecar.errors import SidecarError
 
 SIDECAR = "/opt/venv/bin/sidecar"

@@ -13,7 +13,8 @@ import threading
 
 import pytest
 
-from sidecar.daemon import client, state
+from sidecar.launch import client
+from sidecar.launch import daemon_state as state
 
 KEY = "key-that-stays-home"
 

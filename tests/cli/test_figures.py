@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.cli.figures import count, dollars, duration, percent, rate
+from sidecar.launch.figures import count, dollars, duration, percent, rate
 
 
 @pytest.mark.parametrize(

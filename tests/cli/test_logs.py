@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sidecar.cli.logs import readable
+from sidecar.cli.running.logs import readable
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cli import quick
-from sidecar.cli.commands import COMMANDS
-from sidecar.cli.parser import parse
+from sidecar.launch import quick
+from sidecar.launch.commands import COMMANDS
+from sidecar.launch.parser import parse
 
 
 @pytest.mark.parametrize(

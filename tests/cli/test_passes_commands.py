@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from sidecar.cli.passes import lifetime_seconds
+from sidecar.cli.setup.passes import lifetime_seconds
 from sidecar.errors import UsageError
-from sidecar.sessions.passes import check
-from sidecar.sessions.passkey import load
+from sidecar.launch.passes import check
+from sidecar.launch.passkey import load
 
 
 def pass_of(home, text):

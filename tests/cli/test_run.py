@@ -12,17 +12,17 @@ import time
 import pytest
 
 from sidecar import __version__
-from sidecar.sessions.passes import check
-from sidecar.sessions.passkey import load
+from sidecar.launch.passes import check
+from sidecar.launch.passkey import load
 
 #: What a start of an agent must not wait for.
 SLOW = {
     "asyncio", "dataclasses", "logging", "pathlib", "subprocess", "typing", "tempfile", "inspect", "http.client", "urllib", "shutil",
-    "aiohttp", "pydantic", "yaml", "keyring", "structlog", "rich", "sidecar.config", "sidecar.server", "sidecar.daemon.spawn",
+    "aiohttp", "pydantic", "yaml", "keyring", "structlog", "rich", "sidecar.config", "sidecar.server", "sidecar.launch.spawn",
 }  # fmt: skip
 #: What half of such a start would be spent on.
 SLOW_FOR_EACH_START = SLOW | {
-    "argparse", "base64", "collections", "enum", "functools", "hashlib", "hmac", "importlib", "json", "re", "signal", "sidecar.cli.parser",
+    "argparse", "base64", "collections", "enum", "functools", "hashlib", "hmac", "importlib", "json", "re", "signal", "sidecar.launch.parser",
 }  # fmt: skip
 
 
@@ -224,7 +224,14 @@ def test_nothing_slow_is_imported(home, daemon, command, slow):
     port = json.loads((home.path / "daemon.json").read_text())["port"]
     home.environ |= {"GW_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "sidecar-pass-x", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}"}
     result = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import sys; from sidecar.cli.main import main; sys.exit(main(sys.argv[1:]))", *command],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-c",
+            "import sys; from sidecar.launch.main import main; sys.exit(main(sys.argv[1:]))",
+            *command,
+        ],
         env=home.environ,
         cwd=home.folder,
         input='{"session_id": "s"}',
@@ -237,7 +244,7 @@ def test_nothing_slow_is_imported(home, daemon, command, slow):
     bare = subprocess.run([sys.executable, "-X", "importtime", "-c", ""], capture_output=True, text=True, check=True).stderr
     brought = {line.rpartition("|")[2].strip() for line in bare.splitlines()}
     loaded = imported - brought
-    assert "sidecar.sessions.passes" in loaded
+    assert "sidecar.launch.passes" in loaded
     assert not {name for name in loaded for each in slow if name == each or name.startswith(f"{each}.")}
 
 

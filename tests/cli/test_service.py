@@ -6,7 +6,7 @@ import json
 import signal
 import time
 
-from sidecar.daemon import state
+from sidecar.launch import daemon_state as state
 
 
 def test_status_is_5_when_nothing_runs(home):

@@ -120,7 +120,7 @@ async def test_a_line_that_was_there_before_comes_first_and_gets_the_same_words(
 
 def test_it_loads_next_to_nothing():
     """Run after every turn: its time is its imports."""
-    script = "import sys\nfrom sidecar.cli.main import main\nmain(['statusline'])\nprint(*sys.modules)"
+    script = "import sys\nfrom sidecar.launch.main import main\nmain(['statusline'])\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     heavy = {
         "rich",

@@ -104,6 +104,6 @@ def test_reprice_needs_a_sound_configuration(home):
 
 
 def test_a_report_loads_neither_the_price_table_nor_the_configuration():
-    code = "import sys; from sidecar.cli import usage; print(any(name in sys.modules for name in ('genai_prices', 'pydantic', 'yaml', 'asyncio')))"
+    code = "import sys; from sidecar.cli.reports import usage; print(any(name in sys.modules for name in ('genai_prices', 'pydantic', 'yaml', 'asyncio')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "False\n"

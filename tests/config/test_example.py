@@ -25,7 +25,7 @@ from sidecar.config.schema import (
     TimeoutsForm,
 )
 from sidecar.gateways.presets import presets
-from sidecar.places import Places
+from sidecar.launch.places import Places
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 FORMS = (

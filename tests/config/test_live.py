@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.config.live import LiveSettings
 from sidecar.config.load import load
-from sidecar.places import Places
+from sidecar.launch.places import Places
 
 
 @pytest.fixture

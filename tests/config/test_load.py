@@ -17,7 +17,7 @@ from sidecar.config.load import load, parsed
 from sidecar.config.settings import Settings, Timeouts
 from sidecar.errors import ConfigError
 from sidecar.gateways.gateway import Auth, Command, KeyFile, Keyring, ModelRule, Secret, SecretFile, Variable
-from sidecar.places import Places
+from sidecar.launch.places import Places
 
 CONTRACT = """\
 listen: 127.0.0.1:4180
@@ -342,7 +342,7 @@ gateway: vercel
 
 def test_the_configuration_is_read_without_a_library_that_costs_100_milliseconds(tmp_path):
     code = (
-        "import sys; from sidecar.config.load import load; from sidecar.places import Places; "
+        "import sys; from sidecar.config.load import load; from sidecar.launch.places import Places; "
         f"load(Places({str(tmp_path)!r}, {str(tmp_path)!r})); print('pydantic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

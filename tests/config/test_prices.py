@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.cli.config import in_force
+from sidecar.cli.setup.config import in_force
 from sidecar.config.load import parsed
 from sidecar.config.settings import Settings
 from sidecar.errors import ConfigError

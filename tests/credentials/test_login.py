@@ -14,11 +14,11 @@ import pytest
 from fakes.keyrings import Locked, Memory
 from keyring.backends import null
 
-from sidecar import places
-from sidecar.cli import login as command
+from sidecar.cli.setup import login as command
 from sidecar.credentials import stored, system_keyring
 from sidecar.credentials.stored import Stored
 from sidecar.errors import ConfigError, CredentialFailed, UsageError
+from sidecar.launch import places
 
 KEY = "vck_0123456789"
 VERCEL = "https://ai-gateway.vercel.sh:443"

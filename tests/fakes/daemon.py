@@ -15,9 +15,9 @@ import threading
 import time
 from urllib.parse import parse_qs, urlsplit
 
-from sidecar import __version__, places
-from sidecar.daemon import state
-from sidecar.sessions import passes, passkey
+from sidecar import __version__
+from sidecar.launch import daemon_state as state
+from sidecar.launch import passes, passkey, places
 
 INSTANCE = f"fake-{os.getpid()}"
 

@@ -16,10 +16,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sidecar import places
-from sidecar.daemon import client, spawn, state
-from sidecar.sessions import passkey
-from sidecar.sessions.passes import Pass, mint
+from sidecar.launch import client, passkey, places, spawn
+from sidecar.launch import daemon_state as state
+from sidecar.launch.passes import Pass, mint
 
 KEY = "gateway-key-0123456789"
 PATIENCE_SECONDS = 20

@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sidecar import places
 from sidecar.config.load import load
 from sidecar.credentials.vault import Variables, Vault
-from sidecar.daemon.state import Lock
+from sidecar.launch import passkey, places
+from sidecar.launch.daemon_state import Lock
+from sidecar.launch.passes import Pass, mint
 from sidecar.server.lifecycle import Life
-from sidecar.sessions import passkey
-from sidecar.sessions.passes import Pass, mint
 
 KEY = "gateway-key-0123456789"
 

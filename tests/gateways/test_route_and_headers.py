@@ -9,7 +9,7 @@ from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, ModelRule, Secret
 from sidecar.gateways.headers import outgoing
 from sidecar.gateways.route import mapped, route
-from sidecar.sessions.passes import Pass
+from sidecar.launch.passes import Pass
 from sidecar.sessions.session import identify
 from sidecar.wire.body import peek
 from sidecar.wire.fields import by_name

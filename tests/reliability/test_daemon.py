@@ -17,8 +17,8 @@ from fakes.process import DidNotStart, daemon, free_port, until
 from fakes.raw import raw_gateway
 from fakes.running import ask, client, one_gateway, request
 
-from sidecar.daemon import client as control
-from sidecar.daemon import state
+from sidecar.launch import client as control
+from sidecar.launch import daemon_state as state
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -10,8 +10,8 @@ from fakes.leaks import nothing_left_behind
 from fakes.raw import raw_gateway, reply, says
 from fakes.running import client, one_gateway, request, running
 
+from sidecar.launch.passkey import rotate
 from sidecar.server import agents
-from sidecar.sessions.passkey import rotate
 
 CHUNKED = b"4\r\n{  }\r\n0\r\n\r\n"
 

@@ -15,8 +15,8 @@ import pytest
 from fakes.raw import raw_gateway, reply, says
 from fakes.running import ask, client, one_gateway, request, running
 
-from sidecar.daemon import client as daemon_client
-from sidecar.daemon import state as daemon_state
+from sidecar.launch import client as daemon_client
+from sidecar.launch import daemon_state
 from sidecar.observe import logs
 
 CLAUDE_CODE = b"User-Agent: claude-cli/2.1.197 (external, sdk-cli)"

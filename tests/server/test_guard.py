@@ -9,8 +9,8 @@ import pytest
 from fakes.raw import raw_gateway, reply, says
 from fakes.running import ask, client, one_gateway, request, running
 
-from sidecar.sessions.passes import health_proof
-from sidecar.sessions.passkey import load, rotate
+from sidecar.launch.passes import health_proof
+from sidecar.launch.passkey import load, rotate
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from fakes.raw import raw_gateway, reply, says
 from fakes.running import ask, one_gateway, running, until
 from fakes.tunnel import proxy
 
-from sidecar.daemon import client
+from sidecar.launch import client
 
 
 @pytest.mark.parametrize("target", [b"/", b"/api/hello"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.errors import Refusal
-from sidecar.sessions.passes import Pass
+from sidecar.launch.passes import Pass
 from sidecar.sessions.session import find_pass, for_the_gateway, identify
 from sidecar.wire.fields import by_name
 

@@ -1,0 +1,136 @@
+"""`sidecar top`: what runs now, a line per stream, and what today has come to.  Live on a terminal, once in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sidecar.cli.reports.tables import Sheet, console
+from sidecar.errors import NotRunning
+from sidecar.launch import client
+from sidecar.launch.figures import count, dollars, duration, percent, rate
+from sidecar.ledger.period import moment_of
+from sidecar.ledger.reports import report
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from sidecar.launch.places import Places
+
+_REFRESH_SECONDS = 1.0
+_INPUT = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+_KIB = 1024
+
+
+def top(args: Namespace) -> int:
+    now = look(args.places)
+    if args.json:
+        print(json.dumps(now))
+        return 0
+    if not sys.stdout.isatty():
+        console().print(sheet(now))
+        return 0
+    from sidecar.cli.reports.screen import watch  # noqa: PLC0415 -- it takes a terminal
+
+    def drawn() -> Sheet:
+        try:
+            return sheet(look(args.places))
+        except NotRunning as gone:
+            return Sheet().line(f"{gone.message}; waiting for it").line(_KEYS)
+
+    watch(drawn, _REFRESH_SECONDS)
+    return 0
+
+
+def look(places: Places) -> dict[str, Any]:
+    """Raises NotRunning."""
+    state = client.verified(places)
+    if state is None:
+        raise NotRunning("the sidecar is not running", "sidecar start")
+    status = client.ask(places, state, "GET", "/_sidecar/status")
+    running = client.ask(places, state, "GET", "/_sidecar/streams")
+    today = report(places.ledger, since=moment_of("today", datetime.now().astimezone()))
+    return {
+        "address": client.base_url(state),
+        "gateway": status["gateway"],
+        "streams": running["streams"],
+        "today": today["total"],
+        "sessions_today": len(today["rows"]),
+        "budgets": status.get("budgets", []),
+    }
+
+
+_KEYS = "q ends"
+
+
+def sheet(now: Mapping[str, Any]) -> Sheet:
+    streams = now["streams"]
+    running = f"{len(streams)} {'stream' if len(streams) == 1 else 'streams'}" if streams else "no streams"
+    made = Sheet().line(f"Serving on {now['address']}, gateway {now['gateway']}: {running}")
+    if streams:
+        made.table(
+            tuple(_COLUMNS),
+            [tuple(show(stream) for show in _COLUMNS.values()) for stream in streams],
+            numbers=_NUMBERS,
+            dispensable=_DISPENSABLE,
+        )
+    made.line("today: " + ", ".join(_sums(now["today"], now["sessions_today"])))
+    if now["today"]["requests"]:
+        made.line("       " + ", ".join(_tokens(now["today"])))
+    for budget in now["budgets"]:
+        # A session's own budget is of interest once it runs short.
+        if budget["session"] is None or budget["state"] != "ok":
+            of = f" (session {budget['session']})" if budget["session"] is not None else ""
+            made.line(f"budget {budget['budget']}{of}: {_STATES[budget['state']]}{budget['left']}")
+    return made.line(_KEYS) if sys.stdout.isatty() else made
+
+
+_STATES = {"ok": "", "near": "nearly spent, ", "spent": "spent, "}
+
+
+def _sums(today: Mapping[str, Any], sessions: int) -> Iterator[str]:
+    requests, errors = today["requests"], today["errors"]
+    yield f"{count(requests)} {'request' if requests == 1 else 'requests'} in {sessions} {'session' if sessions == 1 else 'sessions'}"
+    if requests:
+        yield f"{errors} {'error' if errors == 1 else 'errors'} ({percent(today['error_share'])})"
+        yield dollars(today["cost_usd"]) + ("+?" if today["unpriced_requests"] and today["cost_usd"] is not None else "")
+
+
+def _tokens(today: Mapping[str, Any]) -> Iterator[str]:
+    known = [today[name] for name in _INPUT if today[name] is not None]
+    yield f"{count(sum(known) if known else None)} tokens in ({percent(today['cache_share'])} from a cache)"
+    yield f"{count(today['output_tokens'])} out"
+    yield f"first byte after {duration(today['first_byte_ms'])}"
+    yield f"{rate(today['tokens_per_second'])} tok/s"
+
+
+def _read(stream: Mapping[str, Any]) -> str:
+    known = [stream[name] for name in _INPUT if stream[name] is not None]
+    return count(sum(known)) if known else "\N{EN DASH}"
+
+
+def _so_far(value: object, shown: Callable[[object], str]) -> str:
+    """What has not come yet is no unknown."""
+    return "\N{EN DASH}" if value is None else shown(value)
+
+
+def _bytes(value: object) -> str:
+    return f"{value / _KIB:,.1f} KiB" if isinstance(value, int) else "?"
+
+
+_COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "session": lambda stream: stream["session"],
+    "gateway": lambda stream: stream["gateway"],
+    "model": lambda stream: stream["model"] or "\N{EN DASH}",
+    "age": lambda stream: duration(stream["age_ms"]),
+    "first byte": lambda stream: _so_far(stream["first_byte_ms"], duration),
+    "input": _read,
+    "output": lambda stream: _so_far(stream["output_tokens"], count),
+    "received": lambda stream: _bytes(stream["bytes_out"]),
+}
+_NUMBERS = frozenset({"age", "first byte", "input", "output", "received"})
+_DISPENSABLE = ("received", "gateway", "first byte", "input", "model")

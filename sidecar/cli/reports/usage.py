@@ -1,0 +1,202 @@
+"""`sidecar usage`: what was used, as a table, JSON or CSV.  Reads the ledger itself, so the daemon may be down."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sidecar.cli.reports.story import print_story
+from sidecar.cli.reports.tables import plain, print_lines, print_table
+from sidecar.errors import UsageError
+from sidecar.launch.figures import UNKNOWN, count, dollars, duration, percent, rate
+from sidecar.ledger.period import moment_of
+from sidecar.ledger.reports import report
+from sidecar.ledger.story import session_named, story
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Row = Mapping[str, object]
+
+#: Before a cost that nobody bills.
+SUBSCRIPTION = "~"
+#: A tenth of a cent: less than that is rounding.
+_WORTH_A_NOTE_USD = 0.001
+
+
+def usage(args: argparse.Namespace) -> int:
+    if args.json and args.csv:
+        raise UsageError("--json and --csv are two forms of the same", "leave one of them out")
+    now = datetime.now().astimezone()
+    # One session's story is wanted whole; everything else is about today unless it says otherwise.
+    since = moment_of(args.since or "today", now) if args.since or not args.session else None
+    until = moment_of(args.until, now) if args.until else None
+    session = session_named(args.places.ledger, args.session) if args.session else None
+    if args.reprice:
+        # Here, not above: configuration and price table take longer than a report.
+        from sidecar.cli.reports.reprice import reprice_requests  # noqa: PLC0415
+
+        reprice_requests(args, since, until, session)
+    by = args.by or "session"
+    found = report(args.places.ledger, by, since, until, session, args.gateway)
+    rows = found["rows"]
+    told = story(args.places.ledger, session) if session and rows and not args.by else None
+    if args.json:
+        print(json.dumps({**found, "story": told} if told else found))
+    elif args.csv:
+        _print_csv(rows)
+    elif not os.path.exists(args.places.ledger):
+        print(f"nothing has been recorded yet: there is no ledger at {args.places.ledger}")
+    elif not rows:
+        print(f"no requests {_period(since, until, now)}")
+    elif told:
+        print_story(told, _SUMS, _NUMBERS, _DISPENSABLE, _zone(now))
+    else:
+        _print_rows(by, rows, found["total"], _period(since, until, now))
+        print_lines(_notes(found["total"]))
+    return 0
+
+
+def _notes(total: Row) -> Iterator[str]:
+    """What a sum of costs does not say by itself."""
+    if total["subscription_cost_usd"] is not None:
+        yield f"{SUBSCRIPTION} {dollars(total['subscription_cost_usd'])} of it went through a subscription: what the tokens cost by the list"
+    difference = total["reported_difference_usd"]
+    if isinstance(difference, float) and abs(difference) >= _WORTH_A_NOTE_USD:
+        more = "more" if difference > 0 else "less"
+        yield f"gateways reported a cost themselves: {dollars(total['reported_cost_usd'])}, {dollars(abs(difference))} {more} than computed"
+
+
+def _print_csv(rows: Sequence[Row]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow("" if value is None else plain(json.dumps(value) if isinstance(value, list) else value) for value in row.values())
+
+
+def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
+    columns = _REQUEST if by == "request" else {by: _key, **_SUMS}
+    print_table(
+        tuple(columns),
+        [tuple(show(row) for show in columns.values()) for row in rows],
+        title=f"{len(rows)} {by if len(rows) == 1 else _PLURALS.get(by, by + 's')} {period}",
+        total=_total(columns, total),
+        numbers=_NUMBERS,
+        dispensable=_DISPENSABLE,
+    )
+
+
+def _total(columns: Mapping[str, Callable[[Row], str]], total: Row) -> tuple[str, ...]:
+    first = next(iter(columns))
+    return tuple("total" if name == first else show(total) if name in _NUMBERS else "" for name, show in columns.items())
+
+
+def _period(since: datetime | None, until: datetime | None, now: datetime) -> str:
+    begin = f"since {since.astimezone():%Y-%m-%d %H:%M}" if since else "since the beginning"
+    end = f" until {until.astimezone():%Y-%m-%d %H:%M}" if until else ""
+    return f"{begin}{end} ({_zone(now)})"
+
+
+def _zone(now: datetime) -> str:
+    offset = now.isoformat()[-6:]
+    return "UTC" if offset == "+00:00" else f"local time, UTC{offset}"
+
+
+def _count(name: str) -> Callable[[Row], str]:
+    return lambda row: count(row[name])
+
+
+def _text(name: str) -> Callable[[Row], str]:
+    return lambda row: UNKNOWN if row[name] is None else str(row[name])
+
+
+def _key(row: Row) -> str:
+    return "\N{EN DASH}" if row["key"] is None else str(row["key"])
+
+
+def _written(row: Row) -> str:
+    known = [tokens for name in ("cache_write_5m_tokens", "cache_write_1h_tokens") if isinstance(tokens := row[name], int)]
+    return count(sum(known)) if known else UNKNOWN
+
+
+def _sum_of_costs(row: Row) -> str:
+    """A plus says that there were requests without a price."""
+    cost = dollars(row["cost_usd"])
+    if row["unpriced_requests"] and cost != UNKNOWN:
+        cost += f"+{UNKNOWN}"
+    return cost if row["subscription_cost_usd"] is None else SUBSCRIPTION + cost
+
+
+def _cost(row: Row) -> str:
+    if "cost_usd" in row:
+        return _sum_of_costs(row)
+    nanousd = row["cost_nanousd"]
+    if not isinstance(nanousd, int):
+        return UNKNOWN
+    return (SUBSCRIPTION if row["billing"] == "subscription" else "") + dollars(nanousd / 1e9)
+
+
+def _errors(row: Row) -> str:
+    return f"{count(row['errors'])} ({percent(row['error_share'])})" if row["errors"] else "0"
+
+
+def _started(row: Row) -> str:
+    return f"{datetime.fromisoformat(str(row['started_at'])).astimezone():%m-%d %H:%M}"
+
+
+def _outcome(row: Row) -> str:
+    if row["outcome"] is None:
+        return "running"
+    return f"{row['outcome']}: {row['error_type']}" if row["error_type"] else str(row["outcome"])
+
+
+def _model(row: Row) -> str:
+    return str(row["model_served"] or row["model_sent"] or UNKNOWN)
+
+
+_SUMS: dict[str, Callable[[Row], str]] = {
+    "requests": _count("requests"),
+    "input": _count("input_tokens"),
+    "cache read": _count("cache_read_tokens"),
+    "cache write": _written,
+    "output": _count("output_tokens"),
+    "cost": _cost,
+    "cached": lambda row: percent(row["cache_share"]),
+    "tok/s": lambda row: rate(row["tokens_per_second"]),
+    "first byte": lambda row: duration(row["first_byte_ms"]),
+    "errors": _errors,
+}
+_REQUEST: dict[str, Callable[[Row], str]] = {
+    "started": _started,
+    "session": _text("session"),
+    "gateway": _text("gateway"),
+    "model": _model,
+    "outcome": _outcome,
+    "input": _count("input_tokens"),
+    "read": _count("cache_read_tokens"),
+    "write": _written,
+    "output": _count("output_tokens"),
+    "cost": _cost,
+}
+_NUMBERS = frozenset({"started", *_SUMS, "read", "write"})
+_DISPENSABLE = (
+    "tok/s",
+    "first byte",
+    "cache write",
+    "cache read",
+    "write",
+    "read",
+    "cached",
+    "errors",
+    "requests",
+    "session",
+    "gateway",
+    "input",
+)
+_PLURALS = {"branch": "branches"}

@@ -1,0 +1,1 @@
+"""What is set up once: keys, gateways, the configuration file, wrappers, passes, the status line."""

@@ -1,0 +1,128 @@
+"""What `run`, `env` and `token` have in common: a pass, a daemon that serves, a gateway that has a key.
+
+Standard library only: `sidecar run` imports this file on every start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from sidecar import __version__
+from sidecar.errors import CredentialFailed, NoCredential, SidecarError, UsageError
+from sidecar.launch import client, daemon_state, passkey
+from sidecar.launch.environment import changes
+from sidecar.launch.origin import where_started
+from sidecar.launch.passes import LONGEST, MOST_TAGS, Pass, is_label, mint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+    from sidecar.launch.daemon_state import State
+    from sidecar.launch.places import Places
+
+PASS_SECONDS = 90 * 86400
+_FEWER_TAGS = "put those that never change under tags: in the configuration file"
+
+
+class UnknownGateway(SidecarError):
+    """The configuration knows no gateway of this name."""
+
+    exit_code = 2
+
+
+def make_pass(args: Namespace, lifetime_seconds: int) -> str:
+    """A pass for what was asked on the command line, made in the working folder.  Raises `UsageError`."""
+    tags = tuple(dict.fromkeys(tag.strip() for given in args.tags for tag in given.split(",") if tag.strip()))
+    for what, label in (("gateway", args.gateway), ("session", args.session), *(("tag", tag) for tag in tags)):
+        if label and not is_label(label):
+            raise UsageError(f"not a {what}: {label[:60]!r}", "at most 256 characters, no control characters")
+    if len(tags) > MOST_TAGS:
+        raise UsageError(f"{len(tags)} tags are more than the {MOST_TAGS} that a request may have", _FEWER_TAGS)
+    project, repo, branch = where_started(os.getcwd())
+    pass_ = Pass(
+        run=os.urandom(8).hex(),
+        expires=int(time.time()) + lifetime_seconds,
+        gateway=args.gateway,
+        session=args.session,
+        tags=tags,
+        project=project,
+        repo=repo,
+        branch=branch,
+    )
+    text = mint(passkey.load_or_create(args.places.pass_key), pass_)
+    if len(text) > LONGEST:
+        raise UsageError("more tags than a pass can carry", _FEWER_TAGS)
+    return text
+
+
+def prepare(args: Namespace, environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Everything an agent needs, up to its environment: variable -> new value, None when removed.  Raises `SidecarError`."""
+    text = make_pass(args, PASS_SECONDS)
+    state = serving(args.places, environ, warm=args.gateway or "")
+    gateway = args.gateway or state["gateway"]
+    state = _with_key(args.places, state, gateway)
+    return changes(environ, state, gateway, client.base_url(state), text)
+
+
+def serving(places: Places, environ: Mapping[str, str], warm: str | None = None) -> State:
+    """The daemon, started if none runs, with the shell's variables in its memory.  What the user should know goes to stderr.
+
+    `warm` is that of `client.verified`.
+    """
+    state = client.verified(places, warm)
+    if state is None:
+        from sidecar.launch import spawn  # noqa: PLC0415 - subprocess is slow to import, and mostly not needed
+
+        state, notice = spawn.start(places, environ, warm=warm)
+        if notice:
+            _say(notice)
+    for mismatch in mismatches(state, places):
+        _say(f"{mismatch}: sidecar restart")
+    if state["config_error"]:
+        _say(f"{state['config_error']}; the last good configuration is in force")
+    if handed := {name: environ[name] for name in state["variables"] if environ.get(name)}:
+        client.ask(places, state, "POST", "/_sidecar/variables", handed)
+    return state
+
+
+def mismatches(state: State, places: Places) -> list[str]:
+    """How the running daemon differs from the one that this command would start."""
+    found = []
+    if state["version"] != __version__:
+        found.append(f"the running daemon is version {state['version']}, this is {__version__}")
+    theirs, ours = state["config"], places.config_file
+    if theirs is None and places.config_given:
+        found.append(f"the running daemon reads no configuration file, not {ours}")
+    elif theirs is not None and os.path.realpath(theirs) != os.path.realpath(ours):
+        found.append(f"the running daemon reads {theirs}, not {ours}")
+    return found
+
+
+def _with_key(places: Places, state: State, gateway: str) -> State:
+    """The state, in which the gateway is known; the daemon is asked for what the state file does not tell."""
+    known = state["gateways"].get(gateway)
+    if known is not None and known["key"]:
+        return state
+    if known is None:
+        # The daemon may have read a newer configuration since.
+        client.ask(places, state, "GET", "/_sidecar/status")
+        state = daemon_state.read(places.state_file) or state
+        if gateway not in state["gateways"]:
+            raise UnknownGateway(
+                f"there is no gateway {gateway!r}",
+                f"one of: {', '.join(sorted(state['gateways']))}, or name it in the file: sidecar config path",
+            )
+    answer = client.ask(places, state, "GET", f"/_sidecar/credential?gateway={gateway}")
+    if error := answer.get("error"):
+        raise CredentialFailed(f"gateway {gateway!r} cannot be used: {error}")
+    if not answer.get("key"):
+        raise NoCredential(f"there is no key for gateway {gateway!r}", f"sidecar login {gateway}")
+    return state
+
+
+def _say(line: str) -> None:
+    print(f"sidecar: {line}", file=sys.stderr)
