@@ -77,6 +77,7 @@ class Account:
     session: str | None = None
 
     def takes(self, use: Use) -> bool:
+        """Whether this request is charged to the account."""
         return self.session in {None, use.session} and self.since <= use.at < self.until and self.budget.covers(use)
 
 
@@ -91,8 +92,12 @@ class Spent:
     def __add__(self, more: Spent) -> Spent:
         return Spent(self.nanousd + more.nanousd, self.tokens + more.tokens, self.unpriced + more.unpriced)
 
+    def at_least(self, other: Spent) -> Spent:
+        """The larger of each number."""
+        return Spent(max(self.nanousd, other.nanousd), max(self.tokens, other.tokens), max(self.unpriced, other.unpriced))
+
     def of(self, limit: Limit) -> int:
-        """In the limit's unit."""
+        """The amount in the limit's unit."""
         return self.tokens if limit.unit is Unit.TOKENS else self.nanousd
 
 
@@ -114,7 +119,7 @@ def account(budget: Budget, at: float, session: str | None = None) -> Account:
 
 
 def accounts(budgets: Iterable[Budget], use: Use) -> tuple[Account, ...]:
-    """Those that count this request."""
+    """Accounts this request is charged to."""
     return tuple(account(budget, use.at, use.session) for budget in budgets if budget.covers(use))
 
 

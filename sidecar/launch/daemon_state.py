@@ -28,6 +28,11 @@ if TYPE_CHECKING:
         remove: list[str]
         key: bool | None
 
+    class LedgerState(TypedDict):
+        """`error`: the ledger cannot be written, or rows are lost.  None: nothing is wrong."""
+
+        error: str | None
+
     class State(TypedDict):
         """`daemon.json`.  `gateway` names the active one, `configured` those of the file, `variables` all that the configuration reads."""
 
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
         version: str
         config: str | None
         config_error: str | None
+        ledger: LedgerState
         started_at: str
         gateway: str
         configured: list[str]

@@ -39,12 +39,18 @@ _COMPANIONS = ("", "-wal", "-shm")
 
 
 class Store:
-    """The file at `path`.  `on_problem(event, text)` hears of a damaged file and of rows that cannot be stored."""
+    """The file at `path`.
 
-    def __init__(self, path: str, on_problem: Callable[[str, str], None]) -> None:
+    `on_problem(event, text)` is called for a row that cannot be stored, `on_loss(event, text)` when the file with the earlier rows is
+    gone: it was damaged and set aside, or somebody has deleted or replaced it.
+    """
+
+    def __init__(self, path: str, on_problem: Callable[[str, str], None], on_loss: Callable[[str, str], None]) -> None:
         self._path = path
         self._on_problem = on_problem
+        self._on_loss = on_loss
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._version = 0
 
     def open(self, alive: Collection[str]) -> None:
@@ -53,7 +59,10 @@ class Store:
         Raises LedgerTooNew, sqlite3.Error, OSError.
         """
         if self._connection is not None:
-            return
+            if self._is_in_place():
+                return
+            self.close()
+            self._on_loss("ledger.replaced", f"{self._path} was deleted or replaced; rows go to the file that is there now, or a new one")
         try:
             self._connection = _opened(self._path, alive)
         except sqlite3.DatabaseError as error:
@@ -61,15 +70,20 @@ class Store:
                 raise
             self._put_aside(error)
             self._connection = _opened(self._path, alive)
+        self._identity = _identity(self._path)
         self._version = _version(self._connection)
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Insert these rows, or replace what is known of them, in one transaction.  Raises sqlite3.Error, OSError."""
+    def write(self, rows: Sequence[Row]) -> bool:
+        """Insert these rows, or replace what is known of them, in one transaction.
+
+        Returns False if the file was deleted or replaced meanwhile: open it again and write them again.  Raises sqlite3.Error, OSError.
+        """
         with self._opened_file() as connection:
             connection.execute("BEGIN IMMEDIATE")
             for first in range(0, len(rows), ROWS_AT_ONCE):
                 self._upsert(connection, rows[first : first + ROWS_AT_ONCE])
             connection.execute("COMMIT")
+        return self._is_in_place()
 
     def balance(self, account: Account) -> Spent:
         """What has been spent of it, by what is written.  Raises sqlite3.Error."""
@@ -96,6 +110,10 @@ class Store:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _is_in_place(self) -> bool:
+        """Whether the path still names the open file.  Raises OSError if that cannot be seen."""
+        return _identity(self._path) == self._identity
 
     @contextmanager
     def _opened_file(self) -> Iterator[sqlite3.Connection]:
@@ -133,11 +151,20 @@ class Store:
         for companion in _COMPANIONS:
             if os.path.lexists(self._path + companion):
                 os.replace(self._path + companion, aside + companion)
-        self._on_problem("ledger.damaged", f"{self._path}: {error}; it was moved to {aside} and a new ledger begun")
+        self._on_loss("ledger.damaged", f"{self._path}: {error}; it was moved to {aside} and a new ledger begun")
 
 
 def _damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode; None: there is no file."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _version(connection: sqlite3.Connection) -> int:

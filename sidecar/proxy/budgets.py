@@ -36,8 +36,7 @@ async def check_budgets(settings: Settings, plan: Plan, ledger: Ledger) -> None:
     use = Use(time.time(), caller.session, there.gateway.name, plan.tags, there.billing == "metered")
     for each in accounts(settings.budgets, use):
         spent = await _spent(each, ledger)
-        # Not known: the ledger cannot be read.  Its log says so; the agent goes on working.
-        if spent is not None and percent(each.budget.limit, spent) >= 100:
+        if percent(each.budget.limit, spent) >= 100:
             raise _over(each, spent, settings, caller.client)
 
 
@@ -45,7 +44,7 @@ async def standing(budgets: Iterable[Budget], ledger: Ledger) -> list[tuple[Acco
     """How every budget stands now; one per session once for each session that it has been asked for."""
     now = time.time()
     open_now = [account(budget, now) for budget in budgets if budget.per is not Per.SESSION]
-    known = [(each, spent) for each in open_now if (spent := await _spent(each, ledger)) is not None]
+    known = [(each, await _spent(each, ledger)) for each in open_now]
     return known + [(each, spent) for each, spent in ledger.spending.sessions() if each.budget in budgets]
 
 
@@ -55,7 +54,7 @@ def counts(each: Account, session: str, gateway: str, tags: Collection[str]) -> 
     return each.session in {None, session} and budget.gateway in {None, gateway} and (budget.tag is None or budget.tag in tags)
 
 
-async def _spent(each: Account, ledger: Ledger) -> Spent | None:
+async def _spent(each: Account, ledger: Ledger) -> Spent:
     known = ledger.spending.of(each)
     if known is not None:
         return known

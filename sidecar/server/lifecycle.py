@@ -124,11 +124,23 @@ class Life:
         sock, notice = listen(settings, self._places.state_file)
         host, port = sock.getsockname()[:2]
         upstream = Upstream(self._variables.get)
+        loop = asyncio.get_running_loop()
+
+        def publish_health() -> None:
+            """Called in the ledger's thread."""
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks this process any more
+                loop.call_soon_threadsafe(publisher.publish_again)
+
         ledger = Ledger(
-            self._places.ledger, self._instance, lambda event, text: log.error(event, problem=text), Spending(_near), logs.log_exchange
+            self._places.ledger,
+            self._instance,
+            lambda event, text: log.error(event, problem=text),
+            Spending(_near),
+            logs.log_exchange,
+            publish_health,
         )
         parts = Parts(self._instance, self._live, self._vault, upstream, ledger, Ids())
-        publisher = Publisher(self._places, self._live, self._instance, host, port)
+        publisher = Publisher(self._places, self._live, ledger, self._instance, host, port)
         pass_key = PassKey(self._places.pass_key)
         app = App(Own(self._places, parts, pass_key, self._variables, publisher, self.stop))
         await self._live.refresh()
@@ -147,7 +159,7 @@ class Life:
         await upstream.prepare(self._live.current.gateways[self._live.current.gateway])
         await self._stopping.wait()
         if self._handover is not None:
-            await self._hand_over(listener)
+            await self._hand_over(listener, publisher)
         app.is_draining = True
         log.info("sidecar.draining", streams=len(parts.live))
         await self._drained(parts.live)
@@ -170,8 +182,9 @@ class Life:
         if now:
             self._cutting.set()
 
-    async def _hand_over(self, listener: Listener) -> None:
+    async def _hand_over(self, listener: Listener, publisher: Publisher) -> None:
         listener.stop()
+        publisher.stop()
         await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is
         self._lock.release()
         await asyncio.sleep(ON_THE_WAY_SECONDS)

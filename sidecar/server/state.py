@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from sidecar.config.settings import Settings
     from sidecar.gateways.gateway import Gateway
     from sidecar.launch.places import Places
+    from sidecar.ledger.writer import Ledger
 
 
 log = structlog.get_logger("sidecar.server")
 
 
 class Publisher:
-    """Writes `daemon.json`: `publish` once the sidecar serves, and anew whenever something in it has changed."""
+    """Writes `daemon.json`: `publish` once the sidecar serves, and anew whenever something in it has changed, until `stop`."""
 
-    def __init__(self, places: Places, live: LiveSettings, instance: str, host: str, port: int) -> None:
+    def __init__(self, places: Places, live: LiveSettings, ledger: Ledger, instance: str, host: str, port: int) -> None:
         self._places = places
         self._live = live
+        self._ledger = ledger
         self._instance = instance
         self._host = host
         self._port = port
         self._started_at = _utc(time.time())
         self._keys: dict[str, bool] = {}
+        self._is_published = False
 
     def publish(self) -> None:
         """Raises OSError: a sidecar that nobody can find does not serve."""
@@ -48,6 +51,7 @@ class Publisher:
                 "version": __version__,
                 "config": settings.path,
                 "config_error": self._live.error,
+                "ledger": {"error": self._ledger.error},
                 "started_at": self._started_at,
                 "gateway": settings.gateway,
                 "configured": list(settings.configured),
@@ -63,6 +67,20 @@ class Publisher:
                 },
             },
         )
+        self._is_published = True
+
+    def stop(self) -> None:
+        """Leave the file to the next sidecar."""
+        self._is_published = False
+
+    def publish_again(self) -> None:
+        """Write the file anew.  If the disk is full, the older file still says where this sidecar is."""
+        if not self._is_published:
+            return
+        try:
+            self.publish()
+        except OSError as error:
+            log.error("state.unwritable", path=self._places.state_file, problem=error.strerror)  # noqa: TRY400 - the place says it all
 
     def status(self, settings: Settings, streams: int) -> dict[str, object]:
         return {
@@ -76,24 +94,18 @@ class Publisher:
             "streams": streams,
             "tasks": len(asyncio.all_tasks()),
             "config": {"path": settings.path, "error": self._live.error},
+            "ledger": {"path": self._places.ledger, "error": self._ledger.error},
         }
 
     def key_seen(self, gateway: str, *, there: bool) -> None:
         if self._keys.get(gateway) is not there:
             self._keys[gateway] = there
-            self._publish_again()
+            self.publish_again()
 
     def keys_unknown(self) -> None:
-        """Something has changed that keys come from: whoever needs to know has to ask again."""
+        """A source of keys has changed: whether there is a key has to be asked again."""
         self._keys.clear()
-        self._publish_again()
-
-    def _publish_again(self) -> None:
-        """A full disk is no reason to refuse the request that made us look: the older file still says where we are."""
-        try:
-            self.publish()
-        except OSError as error:
-            log.error("state.unwritable", path=self._places.state_file, problem=error.strerror)  # noqa: TRY400 - the place says it all
+        self.publish_again()
 
 
 def _key_variables(gateway: Gateway) -> set[str]:

@@ -156,6 +156,31 @@ def test_spending_counts_in_every_account_that_takes_the_request():
     assert amounts.sessions() == [(session, Spent(9, 5, 0))]
 
 
+def test_a_sum_that_was_forgotten_is_asked_for_again():
+    day = account(Budget(Per.DAY, TOKENS), 5000.0)
+    amounts = Spending()
+    amounts.begin(day, Spent(tokens=10))
+    amounts.forget()
+    assert (amounts.of(day), amounts.has_accounts) == (None, False)
+    amounts.begin(day, Spent(tokens=3))
+    assert amounts.of(day) == Spent(tokens=3)
+
+
+def test_after_rows_are_lost_a_sum_never_falls_below_what_was_known():
+    day, session = (account(Budget(per, TOKENS), 5000.0, "s1") for per in (Per.DAY, Per.SESSION))
+    amounts = Spending(lambda *_: pytest.fail("what nobody asks for warns nobody"))
+    amounts.begin(day, Spent(9, 700, 1))
+    amounts.begin(session, Spent(9, 700, 1))
+    amounts.forget(rows_are_lost=True)
+    amounts.add(use(at=5000.0), Spent(tokens=60))
+    assert (amounts.of(day), amounts.sessions(), amounts.has_accounts) == (None, [], True)
+    amounts.begin(day, Spent(20, 3, 0))
+    assert amounts.of(day) == Spent(20, 760, 1)
+    amounts.forget()
+    amounts.begin(day, Spent(21, 4, 0))
+    assert amounts.of(day) == Spent(21, 760, 1)
+
+
 def test_days_that_are_over_and_the_oldest_sessions_are_let_go():
     budget = Budget(Per.DAY, TOKENS)
     yesterday, today = account(budget, 1e9), account(budget, 1e9 + 86400)

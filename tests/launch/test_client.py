@@ -53,6 +53,7 @@ def known(here, peer, **changed):
     load_or_create(here.pass_key)
     found: state.State = {
         "pid": 1, "host": "127.0.0.1", "port": peer.port, "instance": "i", "version": "0", "config": None, "config_error": None,
+        "ledger": {"error": None},
         "started_at": "", "gateway": "g", "variables": [], "gateways": {}, **changed,
     }  # fmt: skip
     state.write(here.state_file, found)

@@ -180,7 +180,7 @@ def test_a_request_that_is_over_while_rows_are_gathered_is_written_once(path, le
         for event in ("INSERT", "UPDATE"):
             connection.execute(f"CREATE TRIGGER told_{event} AFTER {event} ON requests BEGIN INSERT INTO writes VALUES ('{event}'); END")
     ledger._begin_to_load_prices()
-    until(lambda: ledger._prices_settled)
+    until(lambda: ledger._cost is not None)
     ledger.open(opening())
     ledger.close(closing())
     ledger.stop()
@@ -334,14 +334,164 @@ def test_rows_beyond_the_limit_are_lost_the_oldest_first_and_counted(path, ledge
         other.execute("BEGIN EXCLUSIVE")
         for number in range(1, 16):
             ledger.open(opening(number))
-        until(lambda: ledger._lost == 5 and problems)
+            ledger.close(closing(number))
+        ledger.open(opening(16))
+        until(lambda: ledger._lost == 6 and problems)
+        assert "10 rows wait in memory, 6 are lost" in ledger.error
         other.execute("ROLLBACK")
     until(lambda: len(problems) == 2)
     assert len(rows(path)) == 10
-    assert problems[1] == ("ledger.writable", f"{path}: can be written again, 5 rows were lost")
-    # Closed, such a row is whole again: a closing carries everything.
-    ledger.close(closing(1))
+    assert problems[1] == ("ledger.writable", f"{path}: can be written again, 6 rows were lost")
+    assert ledger.error == f"{path} could not be written for a while, 6 rows were lost"
+
+
+def test_a_row_that_waited_open_beyond_the_limit_is_not_lost(path, ledger, problems, monkeypatch):
+    monkeypatch.setattr(writer, "WAITING_LIMIT", 10)
+    ledger.start()
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for number in range(1, 16):
+            ledger.open(opening(number))
+        until(lambda: len(ledger._in_flight) == 15 and problems)
+        other.execute("ROLLBACK")
+    until(lambda: len(problems) == 2)
+    assert (len(rows(path)), problems[1][1], ledger.error) == (10, f"{path}: can be written again", None)
+    ledger.close(closing(1))  # a closed row carries everything
     until(lambda: len(rows(path)) == 11)
+
+
+DAY = account(Budget(Per.DAY, Limit(1, Unit.TOKENS)), NOON)
+#: What one request of `exchanges.py` uses.
+TOKENS = 5317
+
+
+def test_a_ledger_that_cannot_be_opened_says_so_until_it_can_and_budgets_count_what_waits(path, problems):
+    os.mkdir(path)
+    said = []
+    ledger = Ledger(path, "one", lambda event, text: problems.append((event, text)), on_health=lambda: said.append(ledger.error))
+    ledger.start()
+    assert said == [f"{path} cannot be written: Is a directory; 0 rows wait in memory"]
+    ledger.open(opening())
+    ledger.close(closing())
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == TOKENS
+    ledger.open(opening(2))
+    ledger.close(closing(2))
+    until(lambda: ledger.spending.of(DAY).tokens == 2 * TOKENS)
+    ledger.configure(None)  # a reload counts on from there, too
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 2 * TOKENS
+    assert "2 rows wait" in ledger.error
+    os.rmdir(path)
+    until(lambda: len(said) == 2)
+    assert (said[1], ledger.error) == (None, None)
+    assert [row["outcome"] for row in rows(path)] == ["complete"] * 2
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 2 * TOKENS
+    ledger.stop()
+    assert [event for event, _ in problems] == ["ledger.unwritable", "ledger.writable"]
+
+
+def test_with_nothing_to_write_it_still_notices_that_the_ledger_can_be_opened_again(path, ledger, problems):
+    os.mkdir(path)
+    ledger.start()
+    os.rmdir(path)
+    until(lambda: len(problems) == 2)
+    assert ledger.error is None
+    assert rows(path) == []
+
+
+def test_a_ledger_that_is_locked_is_still_read_for_budgets(path, ledger, problems):
+    ledger.start()
+    ledger.open(opening())
+    ledger.close(closing())
+    until(lambda: rows(path, "SELECT 1 FROM requests WHERE cost_nanousd"))
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ledger.open(opening(2))
+        ledger.close(closing(2))
+        until(lambda: problems)
+        assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 2 * TOKENS
+        other.execute("ROLLBACK")
+    until(lambda: len(problems) == 2)
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 2 * TOKENS
+
+
+def test_rows_that_are_lost_stay_counted(path, ledger, problems, monkeypatch):
+    monkeypatch.setattr(writer, "WAITING_LIMIT", 2)
+    os.mkdir(path)
+    ledger.start()
+    ledger.balance(DAY).result(PATIENCE_SECONDS)
+    for number in range(1, 6):
+        ledger.open(opening(number))
+        ledger.close(closing(number))
+    until(lambda: ledger._lost == 3)
+    os.rmdir(path)
+    until(lambda: len(problems) == 2)
+    assert len(rows(path)) == 2
+    ledger.configure(None)
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 5 * TOKENS
+
+
+def deleted(path: str) -> None:
+    os.unlink(path)
+
+
+def deleted_with_its_companions(path: str) -> None:
+    for companion in ("", "-wal", "-shm"):
+        os.unlink(path + companion)
+
+
+def replaced_by_an_older_copy(path: str) -> None:
+    schema.connect(path + ".copy").close()
+    os.replace(path + ".copy", path)
+    for companion in ("-wal", "-shm"):
+        os.unlink(path + companion)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file is neither deleted nor replaced there")
+@pytest.mark.parametrize("do", [deleted, deleted_with_its_companions, replaced_by_an_older_copy])
+def test_a_file_that_is_gone_is_noticed_and_no_later_row_goes_into_it(path, ledger, problems, do):
+    ledger.start()
+    for number in (1, 2):
+        ledger.open(opening(number))
+    ledger.close(closing(1))
+    until(lambda: rows(path, "SELECT 1 FROM requests WHERE cost_nanousd"))
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == TOKENS
+    do(path)
+    ledger.open(opening(3))
+    ledger.close(closing(3))
+    until(lambda: os.path.exists(path) and len(rows(path)) == 2)
+    assert [(row["id"][-1], row["outcome"]) for row in rows(path)] == [("2", None), ("3", "complete")]
+    ((event, text),) = problems
+    assert event == "ledger.replaced"
+    assert f"{path} was deleted or replaced" in text
+    assert ledger.error == text
+    # What is known to be spent does not come back.
+    assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 2 * TOKENS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file is neither deleted nor replaced there")
+def test_a_batch_that_went_into_a_file_that_was_just_deleted_is_written_again(path, tmp_path):
+    where = store.Store(path, lambda *_: None, lambda *_: None)
+    where.open(["one"])
+    deleted_with_its_companions(path)
+    assert where.write([opening().row]) is False
+    where.open(["one"])
+    assert where.write([opening().row]) is True
+    where.close()
+    assert len(rows(path)) == 1
+
+
+def test_prices_that_could_not_be_loaded_are_loaded_later(path, ledger, problems, monkeypatch):
+    monkeypatch.setattr(writer, "_PRICES_RETRY_SECONDS", 0.0)
+    monkeypatch.setitem(sys.modules, "sidecar.pricing.cost", None)
+    ledger.start()
+    ledger.open(opening())
+    ledger.close(closing())
+    until(lambda: problems)
+    assert problems[0][0] == "prices.unavailable"
+    monkeypatch.undo()
+    ledger.open(opening(2))
+    ledger.close(closing(2))
+    until(lambda: len(rows(path, "SELECT 1 FROM requests WHERE cost_nanousd")) == 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the limit on a file's size is POSIX")
@@ -398,7 +548,10 @@ def test_a_ledger_that_is_damaged_while_it_is_written_is_replaced_too(path, ledg
         file.write(b"\xff" * 8192)
     ledger.close(closing(3))
     until(lambda: any(event == "ledger.damaged" for event, _ in problems))
-    until(lambda: [row["outcome"] for row in rows(path)] == ["complete"])
+    # The requests that were in flight are in the new one, too.
+    until(lambda: [row["outcome"] for row in rows(path)] == [None] * 2 + ["complete"] + [None] * 36)
+    assert ledger.error is not None
+    assert "a new ledger begun" in ledger.error
     assert list(tmp_path.glob("ledger.db.damaged-*"))
 
 

@@ -93,6 +93,27 @@ async def test_a_spent_budget_ends_the_next_request_at_once_and_says_how_to_go_o
         assert len(await sidecar.rows()) == 1
 
 
+async def test_a_ledger_that_cannot_be_written_is_told_and_what_was_relayed_counts(tmp_path):
+    (tmp_path / "ledger.db").mkdir()
+    async with (
+        raw_gateway(says(reply(message(1000)))) as there,
+        running(tmp_path, one_gateway(there.url, budgets("per: day, limit: 1k tokens"))) as sidecar,
+    ):
+        error = f"{sidecar.places.ledger} cannot be written: Is a directory; 0 rows wait in memory"
+        assert daemon_state.read(sidecar.places.state_file)["ledger"] == {"error": error}
+        assert (await ask(sidecar)).status == 200
+        await is_spent(sidecar)
+        assert (await ask(sidecar)).status == 400
+        assert "Is a directory; 1 rows wait in memory" in (await status(sidecar))["ledger"]["error"]
+        (tmp_path / "ledger.db").rmdir()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while daemon_state.read(sidecar.places.state_file)["ledger"]["error"]:  # noqa: ASYNC110  the file tells nobody
+                await asyncio.sleep(0.01)
+        assert len(await sidecar.rows()) == 1
+        assert (await status(sidecar))["ledger"] == {"path": sidecar.places.ledger, "error": None}
+        assert (await ask(sidecar)).status == 400
+
+
 async def test_counting_tokens_and_other_paths_are_never_blocked(tmp_path):
     async with (
         raw_gateway(says(reply(message()))) as there,
@@ -291,7 +312,7 @@ async def test_yesterdays_requests_are_not_todays(tmp_path):
         assert "per session" in said(await ask(sidecar))
 
 
-async def test_while_the_ledger_cannot_be_written_unknown_accounts_let_requests_pass(tmp_path):
+async def test_while_the_ledger_cannot_be_written_it_is_still_read(tmp_path):
     lines = budgets("per: session, limit: 100 tokens")
     early, late = b"X-Session-Id: early", b"X-Session-Id: late"
     async with raw_gateway(says(reply(message(100)))) as there:
@@ -302,11 +323,12 @@ async def test_while_the_ledger_cannot_be_written_unknown_accounts_let_requests_
             with closing(sqlite3.connect(sidecar.places.ledger, isolation_level=None)) as other:
                 other.execute("BEGIN EXCLUSIVE")
                 assert (await ask(sidecar, late)).status == 200  # its row waits from now on
-                assert (await ask(sidecar, early)).status == 200
+                assert (await ask(sidecar, early)).status == 400
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while (await ask(sidecar, late)).status == 200:  # noqa: ASYNC110  see above
+                        await asyncio.sleep(0.01)
                 other.execute("COMMIT")
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while (await ask(sidecar, early)).status == 200:  # noqa: ASYNC110  see above
-                    await asyncio.sleep(0.05)
+            assert (await ask(sidecar, early)).status == 400
 
 
 @pytest.mark.parametrize("step", [20, 80, 100])
