@@ -19,8 +19,8 @@ MAY_IMPORT = {
     "metering": {"wire"},
     "pricing": {"metering"},
     "budgets": set(),
-    "gateways": {"wire", "config.settings", "sessions.session", "pricing.terms"},
-    "config": {"budgets", "gateways", "launch.places", "pricing.terms", "wire"},
+    "gateways": {"launch.names", "wire", "config.settings", "sessions.session", "pricing.terms"},
+    "config": {"budgets", "gateways", "launch.names", "launch.places", "pricing.terms", "wire"},
     "sessions": {"wire", "launch.passes"},
     "credentials": {"gateways", "launch.places"},
     "ledger": {"clock", "budgets", "metering", "pricing", "wire", "launch.places"},
@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "demo": {"launch", "ledger", "cli.reports", "wire", "config"},
     "cli": {
         "budgets",
+        "clock",
         "launch",
         "config",
         "gateways",

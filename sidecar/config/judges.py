@@ -7,13 +7,13 @@ a secret in the wrong place.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sidecar.config import scalars
+from sidecar.launch.names import did_you_mean
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -130,9 +130,8 @@ def form(kind: type[NamedTuple], sections: Collection[str] = ()) -> Judge:
                     written = {} if given[name] is None else given[name]
                     sound[name] = judge(written, around._replace(before=sound))
         for name in (name for name in given if name not in judges):
-            near = difflib.get_close_matches(name, judges, 1)
             with wrong.below(name, of_key=True):
-                raise ValueError("this key is unknown" + (f"; did you mean {near[0]}?" if near else ""))
+                raise ValueError("this key is unknown" + did_you_mean(name, judges))
         if wrong.findings:
             raise wrong
         return kind._make(sound.values())

@@ -14,6 +14,7 @@ from sidecar.budgets.budget import Limit
 from sidecar.config import scalars
 from sidecar.config.judges import NOTHING, Around, alone, both, form, list_of, mapping_of, text
 from sidecar.gateways.presets import Preset, presets
+from sidecar.launch.names import did_you_mean
 
 TEXT = text(scalars.not_empty, scalars.no_key)
 TAG = text(scalars.tag)
@@ -28,7 +29,7 @@ PRICE = alone(scalars.price)
 
 def _known(name: str, around: Around) -> str:
     if name not in around.known:
-        named = "" if scalars.looks_like_a_key(name) else f" {name!r}"
+        named = "" if scalars.looks_like_a_key(name) else f" {name!r}{did_you_mean(name, around.known)}"
         raise ValueError(f"there is no gateway{named}; there are {', '.join(around.known)}")
     return name
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.errors import Refusal
 from sidecar.gateways.models import sent_model
+from sidecar.launch.names import no_gateway
 from sidecar.wire.body import splice
 from sidecar.wire.fields import every
 
@@ -75,11 +76,7 @@ def _gateway(settings: Settings, caller: Caller) -> Gateway:
         return settings.gateways[name]
     except KeyError:
         by = "this agent's pass is pinned to it" if caller.is_pinned else "asked for by x-sidecar-gateway"
-        raise Refusal(
-            "unknown_gateway",
-            f"there is no gateway {name[:64]!r} ({by})",
-            f"known are: {', '.join(sorted(settings.gateways))}; see: sidecar gateways",
-        ) from None
+        raise Refusal("unknown_gateway", *no_gateway(name, settings.gateways, by)) from None
 
 
 def _check_path(gateway: Gateway, target: Target) -> None:

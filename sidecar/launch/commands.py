@@ -24,6 +24,9 @@ _SESSION = argument("-s", "--session", metavar="SESSION", help="count everything
 _WHICH = argument("gateway", metavar="GATEWAY", help="a gateway's name: sidecar gateways")
 _JSON = argument("--json", action="store_true", help="print JSON")
 
+_TTL = argument("--ttl", metavar="TIME", default="90d", help="how long the pass is good for: 45m, 8h, 90d (default: %(default)s)")
+_HERE = argument("--here", action="store_true", help="count it under this folder's project, and follow its .sidecar.yaml")
+
 _DIMENSIONS = ("session", "model", "gateway", "tag", "agent", "project", "repo", "branch", "client", "day", "hour", "request")
 
 
@@ -78,7 +81,7 @@ COMMANDS = (
         "env",
         "print what run would set, as shell exports",
         'eval "$(sidecar env -g vercel)"',
-        (_GATEWAY, _TAG, _SESSION, argument("--json", action="store_true", help="as the env block of a settings file")),
+        (_GATEWAY, _TAG, _SESSION, _TTL, _HERE, argument("--json", action="store_true", help="as the env block of a settings file")),
         "sidecar.cli.setup.passes:env",
     ),
     Command(
@@ -116,7 +119,20 @@ COMMANDS = (
         ),
         "sidecar.cli.running.logs:logs",
     ),
-    Command("use", "make a gateway the active one", "sidecar use edgee", (_WHICH,), "sidecar.cli.setup.use:use"),
+    Command(
+        "use",
+        "make a gateway the active one",
+        "sidecar use edgee",
+        (_WHICH, argument("--here", action="store_true", help="for this checkout only: in its .sidecar.yaml")),
+        "sidecar.cli.setup.use:use",
+    ),
+    Command(
+        "trust",
+        "follow what this checkout's .sidecar.yaml asks for",
+        "sidecar trust",
+        (argument("--no", action="store_true", help="do not follow it, and do not ask again"),),
+        "sidecar.cli.setup.use:trust",
+    ),
     Command(
         "gateways", "which gateways there are, and which have a key", "sidecar gateways", (_JSON,), "sidecar.cli.setup.gateways:gateways"
     ),
@@ -166,7 +182,9 @@ COMMANDS = (
             _GATEWAY,
             _TAG,
             _SESSION,
-            argument("--ttl", metavar="TIME", default="90d", help="how long it is good for: 45m, 8h, 90d (default: %(default)s)"),
+            _TTL,
+            _HERE,
+            _JSON,
             argument("--rotate", action="store_true", help="make all passes so far invalid, and print none"),
         ),
         "sidecar.cli.setup.passes:token",

@@ -11,6 +11,7 @@ import os
 from sidecar import __version__
 from sidecar.errors import UsageError
 from sidecar.launch.commands import COMMANDS, argument
+from sidecar.launch.names import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     at = _options_end(argv, ("--config",))
     top = _top()
     first = top.parse_args(argv[:at])
+    if argv[at : at + 1] == ["help"]:  # `help COMMAND` is `COMMAND --help`
+        argv = [*argv[:at], *argv[at + 1 :], "--help"] if argv[at + 1 :] else argv[:at]
     words = argv[at : at + 2]
     if not words:
         top.print_help()
@@ -104,10 +107,14 @@ def _top() -> argparse.ArgumentParser:
     return parser
 
 
+def _verbs() -> set[str]:
+    return {command.name.partition(" ")[0] for command in COMMANDS}
+
+
 def _unknown(top: argparse.ArgumentParser, words: Sequence[str]) -> NoReturn:
     family = [command for command in COMMANDS if command.name.startswith(f"{words[0]} ")]
     if not family:
-        raise UsageError(f"there is no command {words[0]!r}", "sidecar --help")
+        raise UsageError(f"there is no command {words[0]!r}{did_you_mean(words[0], _verbs())}", "sidecar help")
     if words[-1] not in ("-h", "--help") and len(words) > 1:
         raise UsageError(f"there is no command {' '.join(words)!r}", f"one of: {', '.join(command.name for command in family)}")
     lines = [f"usage: sidecar {words[0]} COMMAND", ""]

@@ -39,6 +39,7 @@ class Places:
         "start_lock",
         "state_dir",
         "state_file",
+        "trusted",
     )
 
     def __init__(self, config_dir: str, state_dir: str, *, home: str | None = None, config: str | None = None) -> None:
@@ -53,6 +54,7 @@ class Places:
         self.state_file = os.path.join(state_dir, "daemon.json")
         self.lock_file = os.path.join(state_dir, "daemon.lock")
         self.start_lock = os.path.join(state_dir, "start.lock")
+        self.trusted = os.path.join(state_dir, "trusted.json")
         self.logs = os.path.join(state_dir, "logs")
 
     def environment(self) -> dict[str, str]:

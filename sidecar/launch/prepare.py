@@ -10,9 +10,10 @@ import sys
 import time
 
 from sidecar import __version__
-from sidecar.errors import CredentialFailed, NoCredential, SidecarError, UsageError
-from sidecar.launch import client, daemon_state, passkey
+from sidecar.errors import CredentialFailed, NoCredential, UsageError
+from sidecar.launch import client, daemon_state, passkey, project
 from sidecar.launch.environment import changes
+from sidecar.launch.names import UnknownGateway
 from sidecar.launch.origin import where_started
 from sidecar.launch.passes import LONGEST, MOST_TAGS, Pass, is_label, mint
 
@@ -28,40 +29,56 @@ PASS_SECONDS = 90 * 86400
 _FEWER_TAGS = "put those that never change under tags: in the configuration file"
 
 
-class UnknownGateway(SidecarError):
-    """The configuration knows no gateway of this name."""
+def follow_checkout(args: Namespace) -> None:
+    """Add to the command line what the `.sidecar.yaml` of the working folder asks for; an option that was given wins."""
+    wish = project.followed(args.places, os.getcwd())
+    if wish is not None:
+        args.gateway = args.gateway or wish.gateway
+        args.tags = [*args.tags, *wish.tags]
 
-    exit_code = 2
 
+def make_pass(args: Namespace, lifetime_seconds: int, *, here: bool) -> Pass:
+    """The pass that the command line asks for.  With `here` it names the working folder's project, repository and branch.
 
-def make_pass(args: Namespace, lifetime_seconds: int) -> str:
-    """A pass for what was asked on the command line, made in the working folder.  Raises `UsageError`."""
+    Raises `UsageError`.
+    """
     tags = tuple(dict.fromkeys(tag.strip() for given in args.tags for tag in given.split(",") if tag.strip()))
     for what, label in (("gateway", args.gateway), ("session", args.session), *(("tag", tag) for tag in tags)):
         if label and not is_label(label):
             raise UsageError(f"not a {what}: {label[:60]!r}", "at most 256 characters, no control characters")
     if len(tags) > MOST_TAGS:
         raise UsageError(f"{len(tags)} tags are more than the {MOST_TAGS} that a request may have", _FEWER_TAGS)
-    project, repo, branch = where_started(os.getcwd())
-    pass_ = Pass(
+    folder, repo, branch = where_started(os.getcwd()) if here else (None, None, None)
+    return Pass(
         run=os.urandom(8).hex(),
         expires=int(time.time()) + lifetime_seconds,
         gateway=args.gateway,
         session=args.session,
         tags=tags,
-        project=project,
+        project=folder,
         repo=repo,
         branch=branch,
     )
-    text = mint(passkey.load_or_create(args.places.pass_key), pass_)
+
+
+def signed(places: Places, pass_: Pass) -> str:
+    """The pass as text.  Raises `UsageError` where it is too long to travel."""
+    text = mint(passkey.load_or_create(places.pass_key), pass_)
     if len(text) > LONGEST:
         raise UsageError("more tags than a pass can carry", _FEWER_TAGS)
     return text
 
 
-def prepare(args: Namespace, environ: Mapping[str, str]) -> dict[str, str | None]:
-    """Everything an agent needs, up to its environment: variable -> new value, None when removed.  Raises `SidecarError`."""
-    text = make_pass(args, PASS_SECONDS)
+def prepare(
+    args: Namespace, environ: Mapping[str, str], *, lifetime_seconds: int = PASS_SECONDS, here: bool = True
+) -> dict[str, str | None]:
+    """Everything an agent needs, up to its environment: variable -> new value, None when removed.  Raises `SidecarError`.
+
+    With `here` the agent belongs to the working folder: its project is counted, its `.sidecar.yaml` followed.
+    """
+    if here:
+        follow_checkout(args)
+    text = signed(args.places, make_pass(args, lifetime_seconds, here=here))
     state = serving(args.places, environ, warm=args.gateway or "")
     gateway = args.gateway or state["gateway"]
     state = _with_key(args.places, state, gateway)
@@ -112,10 +129,7 @@ def _with_key(places: Places, state: State, gateway: str) -> State:
         client.ask(places, state, "GET", "/_sidecar/status")
         state = daemon_state.read(places.state_file) or state
         if gateway not in state["gateways"]:
-            raise UnknownGateway(
-                f"there is no gateway {gateway!r}",
-                f"one of: {', '.join(sorted(state['gateways']))}, or name it in the file: sidecar config path",
-            )
+            raise UnknownGateway(gateway, state["gateways"])
     answer = client.ask(places, state, "GET", f"/_sidecar/credential?gateway={gateway}")
     if error := answer.get("error"):
         raise CredentialFailed(f"gateway {gateway!r} cannot be used: {error}")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from sidecar import __version__
 from sidecar.budgets.words import told
 from sidecar.errors import Refusal, SidecarError
+from sidecar.launch.names import no_gateway
 from sidecar.launch.passes import health_proof
 from sidecar.ledger.newest import Newest, newest_request
 from sidecar.ledger.reports import report, report_of_run
@@ -128,7 +129,7 @@ class Own:
         name = asked.given.get("gateway") or asked.settings.gateway
         gateway = asked.settings.gateways.get(name)
         if gateway is None:
-            raise Refusal("unknown_gateway", f"there is no gateway {name[:64]!r}", "see: sidecar gateways")
+            raise Refusal("unknown_gateway", *no_gateway(name, asked.settings.gateways))
         where = error = None
         try:
             found = await self.parts.vault.lookup(gateway.credential, origin=gateway.origin, gateway=name)

@@ -129,8 +129,8 @@ def test_an_unknown_gateway_is_named_and_nothing_is_started(home, daemon):
     daemon()
     home.script("agent", "#!/bin/sh\necho started\n")
     result = home.run("run", "-g", "nowhere", "agent")
-    assert (result.returncode, result.stdout) == (125, "")
-    assert result.stderr == "sidecar: there is no gateway 'nowhere'\n  one of: gw, or name it in the file: sidecar config path\n"
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "sidecar: there is no gateway 'nowhere'\n  there are gw; see: sidecar gateways\n"
 
 
 def test_without_a_key_nothing_is_started(home, daemon):

@@ -16,6 +16,7 @@ from sidecar.credentials.stored import NoKeyring, Stored
 from sidecar.errors import CredentialFailed, SidecarError, UsageError
 from sidecar.gateways.gateway import Gateway, KeyFile, Keyring, Secret, Source
 from sidecar.launch import client, passes
+from sidecar.launch.names import UnknownGateway
 
 if TYPE_CHECKING:
     import argparse
@@ -98,7 +99,7 @@ def _entry(settings: Settings, name: str) -> _Entry:
             f"the gateway {name!r} does not take its key from the keyring: {settings.path} names another source",
             "provide the key there, or remove the gateway's `credential`",
         )
-    raise UsageError(f"there is no gateway {name!r}", "sidecar gateways")
+    raise UnknownGateway(name, settings.gateways)
 
 
 def _sources(gateway: Gateway) -> Iterator[Source]:

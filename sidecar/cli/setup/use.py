@@ -14,8 +14,9 @@ from sidecar.config.edit import with_gateway
 from sidecar.config.load import load, parsed, read
 from sidecar.errors import UsageError
 from sidecar.gateways.presets import presets
-from sidecar.launch import client
-from sidecar.launch.places import new_private, write_private
+from sidecar.launch import client, project
+from sidecar.launch.names import UnknownGateway
+from sidecar.launch.places import new_private, private_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 
 def use(args: Namespace) -> int:
+    if args.here:
+        return _use_here(args)
     path, name = args.places.config_file, args.gateway
     try:
         text = read(path)
@@ -44,6 +47,35 @@ def use(args: Namespace) -> int:
     return 0
 
 
+def _use_here(args: Namespace) -> int:
+    """Set the gateway of this checkout, in the nearest `.sidecar.yaml` or a new one at the checkout's root."""
+    name, cwd = args.gateway, os.getcwd()
+    settings = load(args.places)
+    if name not in settings.gateways:
+        raise UnknownGateway(name, settings.gateways)
+    path = project.find(cwd)
+    text = project.read(args.places, path).content if path else ""
+    path = path or os.path.join(project.root(cwd), project.FILE)
+    edited = with_gateway(text, name)
+    if edited != text:
+        _write(path, edited, is_new=not text, mode=0o644)
+    project.remember(args.places, project.read(args.places, path), is_trusted=True)
+    print(f"Sessions that start below {os.path.dirname(path)} use {name}: {path}")
+    print("Running sessions stay where they are.")
+    return 0
+
+
+def trust(args: Namespace) -> int:
+    """Keep the user's answer for the `.sidecar.yaml` of this checkout."""
+    path = project.find(os.getcwd())
+    if path is None:
+        raise UsageError(f"there is no {project.FILE} from here up to the checkout's root", "sidecar use --here GATEWAY writes one")
+    wish = project.read(args.places, path)
+    project.remember(args.places, wish, is_trusted=not args.no)
+    print(f"{path} is {'not followed' if args.no else 'followed'} from now on: {wish}")
+    return 0
+
+
 def _edited(text: str, path: str, name: str) -> str:
     """The file's new text.  Nothing is written that would not load."""
     found = document.read(text)
@@ -53,19 +85,19 @@ def _edited(text: str, path: str, name: str) -> str:
     if name not in known:
         if name in presets():
             raise UsageError(f"{name} runs where you say", f"write into {path}, under gateways: {name}: {{base_url: https://…}}")
-        raise UsageError(f"there is no gateway {name!r}", f"there are {', '.join(known)}; another one goes under gateways: in {path}")
+        raise UnknownGateway(name, known)
     edited = with_gateway(text, name)
     parsed(edited, path)
     return edited
 
 
-def _write(path: str, text: str, *, is_new: bool) -> None:
-    """In one step, through a link to its target, the mode kept."""
-    if is_new:
-        write_private(os.path.realpath(path), text.encode())
-        return
+def _write(path: str, text: str, *, is_new: bool, mode: int = 0o600) -> None:
+    """In one step, through a link to its target.  The mode is kept; `mode` is that of a new file."""
     target = os.path.realpath(path)
-    mode = stat.S_IMODE(os.stat(target).st_mode)
+    if is_new:
+        private_folder(os.path.dirname(target))
+    else:
+        mode = stat.S_IMODE(os.stat(target).st_mode)
     temporary = new_private(target, text.encode())
     try:
         os.chmod(temporary, mode)
