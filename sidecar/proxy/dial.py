@@ -21,6 +21,7 @@ import aiohappyeyeballs
 
 from sidecar.errors import Refusal
 from sidecar.proxy.connection import Connection
+from sidecar.proxy.limits import limited
 from sidecar.proxy.trust import trusted
 from sidecar.wire.message import MAX_HEAD
 
@@ -218,7 +219,7 @@ async def _through_tunnel(sock: socket.socket, endpoint: Endpoint, tls: ssl.SSLC
 @contextlib.asynccontextmanager
 async def _limit(endpoint: Endpoint, seconds: float | None) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(seconds):
+        async with limited(seconds):
             yield
     except TimeoutError as error:
         if seconds is None or error.errno is not None:

@@ -7,11 +7,13 @@ While the endpoint is in use one is held ready, opened before anybody needs it. 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
 from sidecar.proxy.dial import dial
+from sidecar.proxy.limits import limited
 
 if TYPE_CHECKING:
     from sidecar.proxy.connection import Connection
@@ -61,7 +63,9 @@ class Pool:
         if self._opening is not None and not self._is_awaited:
             self._is_awaited = True
             begun = time.monotonic()
-            await asyncio.wait({self._opening}, timeout=seconds)
+            with contextlib.suppress(TimeoutError):
+                async with limited(seconds):
+                    await asyncio.wait({self._opening})
             if (connection := self.take()) is not None:
                 return connection
             seconds = None if seconds is None else max(seconds - (time.monotonic() - begun), 0.0)

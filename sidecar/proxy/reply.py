@@ -6,11 +6,10 @@ What is wrong with a reply is a `Refusal` before its head is whole, and a cut be
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from typing import TYPE_CHECKING, Protocol
 
 from sidecar.errors import Refusal
+from sidecar.proxy.limits import Limit, limited
 from sidecar.wire.message import Message
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Reply:
     upload: asyncio.Task[None] | None = None
     _sent = False
     _first_byte_seconds: float | None = None
-    _first_byte_timer: asyncio.TimerHandle | None = None
+    _first_byte_timer: Limit | None = None
     _error: Exception | None = None
     _sink: Sink | None = None
     _sink_error: ConnectionError | None = None
@@ -121,6 +120,8 @@ class Reply:
             connection.close()
         elif connection.is_open and connection.on_free is not None:
             connection.on_free(connection)
+        # Their tracebacks hold the exchange's frames, and those this reply: a circle around the request's body.
+        self._error = self._sink_error = None
 
     # What the connection calls.
 
@@ -214,13 +215,11 @@ class Reply:
             await self._wait()
             return
         connection = self._connection
-        connection.heard_at = time.monotonic()
-        while (left := connection.heard_at + idle_seconds - time.monotonic()) > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._wait()
-                    return
-        raise IdleTimeout
+        try:
+            async with limited(idle_seconds, lambda: connection.heard_at):
+                await self._wait()
+        except TimeoutError:
+            raise IdleTimeout from None
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
@@ -241,7 +240,7 @@ class Reply:
                 f"the gateway did not begin to answer within {seconds:g} s",
                 "timeouts.first_byte in the configuration sets this limit",
             )
-            self._first_byte_timer = asyncio.get_running_loop().call_later(seconds, self._fail, late)
+            self._first_byte_timer = Limit(seconds, lambda: self._fail(late))
 
     def _stop_first_byte_timer(self) -> None:
         if self._first_byte_timer is not None:

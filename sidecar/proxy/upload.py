@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
+from sidecar.proxy.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,13 +22,14 @@ async def pieces(content: AsyncIterator[Body], silence_seconds: float = SILENCE_
     """What arrives, as it arrives.  Raises `Refusal` (`bad_request`) when nothing more does."""
     while True:
         try:
-            async with asyncio.timeout(silence_seconds):
+            async with limited(silence_seconds):
                 piece = await anext(content, None)
         except TimeoutError:
             raise Refusal("bad_request", f"the rest of the request's body did not come within {silence_seconds:g} s") from None
         if piece is None:
             return
-        yield piece
+        if piece:  # an empty one says that more is on its way
+            yield piece
 
 
 async def whole(request: Incoming, limit: int) -> Body:

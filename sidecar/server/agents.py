@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from sidecar.proxy.limits import Limit
 from sidecar.wire.head import Heads
 
 if TYPE_CHECKING:
@@ -32,21 +34,29 @@ log = structlog.get_logger("sidecar.server")
 HEAD_ROOM = 64 * 1024
 #: Seconds to go on reading a body that was answered early, so that the agent gets to see the answer.
 LINGER_SECONDS = 2.0
-#: Idle connections of agents; theirs are closed when they are.
+#: A connection without a request, or without the rest of a request's head, is closed after this.
 KEEPALIVE_SECONDS = 75.0
+#: The first room for a body that did not come together with its head.
+LEAST_ROOM = 64 * 1024
+#: How often somebody who waits for a body hears that more of it has come.
+SIGN_OF_LIFE_SECONDS = 5.0
 
 
 class PlainRequest:
-    """One of them; `body` fills up behind its head."""
+    """A plain request behind its head.
+
+    `body` holds what has come of it.  The rest stays in the socket until somebody asks for it, which only happens once the caller has been
+    admitted, and takes room as it arrives.
+    """
 
     keep_alive = True
 
-    def __init__(self, connection: AgentConnection, head: Head, length: int) -> None:
+    def __init__(self, connection: AgentConnection, head: Head, length: int, arrived: bytes) -> None:
         self.protocol = self.writer = connection
         self.head = head
         self.content_length = length
-        self.body = bytearray(length)
-        self.missing = length
+        self.missing = length - len(arrived)
+        self.body: bytes | bytearray = bytearray(arrived) if self.missing else arrived
         self._completed: asyncio.Future[None] | None = None
 
     @property
@@ -71,23 +81,32 @@ class PlainRequest:
 
     @property
     def can_read_body(self) -> bool:
-        return bool(self.body)
+        return self.content_length > 0
 
     def is_eof(self) -> bool:
         return not self.missing
 
-    def read_nowait(self) -> bytearray:
+    def read_nowait(self) -> bytes | bytearray:
         return self.body
 
-    async def iter_any(self) -> AsyncIterator[bytearray]:
-        """The body, in one piece, once it is there."""
-        if self.missing:
-            self._completed = asyncio.get_running_loop().create_future()
-            await self._completed
+    async def iter_any(self) -> AsyncIterator[bytes | bytearray]:
+        """The body in one piece, once it is whole.  While it is still coming an empty piece says so now and then."""
+        while self.missing:
+            if self._completed is None:
+                self._completed = asyncio.get_running_loop().create_future()
+                self.protocol.read_on()
+            before = self.missing
+            await asyncio.wait([self._completed], timeout=SIGN_OF_LIFE_SECONDS)
+            if 0 < self.missing < before:
+                yield b""
         yield self.body
 
     def room(self) -> memoryview:
-        return memoryview(self.body)[len(self.body) - self.missing :]
+        """Where the next bytes go.  Never more than has come so far, so that a length that is only announced takes none."""
+        filled = self.content_length - self.missing
+        if filled == len(self.body):
+            self.body += bytes(min(self.missing, max(filled, LEAST_ROOM)))
+        return memoryview(self.body)[filled:]
 
     def received(self, count: int) -> None:
         self.missing -= count
@@ -110,13 +129,17 @@ class AgentConnection(asyncio.BufferedProtocol):
         self._is_last = False
         self._writable: asyncio.Future[None] | None = None
         self._idle_since = 0.0
-        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_limit: Limit | None = None
 
     def close_when_idle(self) -> None:
         """The request under way is the last one."""
         self._is_last = True
         if self.task is None and self.transport is not None:
             self.transport.close()
+
+    def read_on(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     async def drain(self) -> None:
         """Wait until the agent has read enough.  Raises ConnectionResetError when it is gone."""
@@ -135,6 +158,7 @@ class AgentConnection(asyncio.BufferedProtocol):
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._listener.connections.add(self)
+        self._idle_limit = Limit(KEEPALIVE_SECONDS, self._close_idle, self._heard_at)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         request = self._request
@@ -164,8 +188,8 @@ class AgentConnection(asyncio.BufferedProtocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self.transport = None
         self._listener.connections.discard(self)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        if self._idle_limit is not None:
+            self._idle_limit.cancel()
         if self._writable is not None and not self._writable.done():
             self._writable.set_exception(ConnectionResetError())
         if self.task is not None:
@@ -179,6 +203,8 @@ class AgentConnection(asyncio.BufferedProtocol):
             self._hand_over(data)
         else:
             self._request = request
+            if request.missing and self.transport is not None:
+                self.transport.pause_reading()
             self.task = asyncio.get_running_loop().create_task(self._serve(request))
 
     def _plain(self, data: bytes) -> PlainRequest | None:
@@ -188,20 +214,17 @@ class AgentConnection(asyncio.BufferedProtocol):
         if found is None:
             return None
         head, length = found
-        request = PlainRequest(self, head, length)
-        body = data[end : end + length]
-        request.body[: len(body)] = body
-        request.received(len(body))
         self._ahead = data[end + length :]
-        return request
+        return PlainRequest(self, head, length, data[end : end + length])
 
     def _hand_over(self, data: bytes) -> None:
         transport = self.transport
         if transport is None:
             return
         self._listener.connections.discard(self)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        if self._idle_limit is not None:
+            self._idle_limit.cancel()
+        self._listener.expect_head(transport)
         other = self._listener.others()
         transport.pause_reading()  # uvloop reads on in the old way otherwise
         transport.set_protocol(other)
@@ -231,14 +254,14 @@ class AgentConnection(asyncio.BufferedProtocol):
         transport = self.transport
         if transport is None:
             return
-        loop = asyncio.get_running_loop()
         if request is not None and request.missing:
             self._to_discard = request.missing
-            loop.call_later(LINGER_SECONDS, transport.close)
+            self.read_on()
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.close)
         elif not stay:
             transport.close()
         else:
-            self._wait(loop.time())
+            self._idle_since = time.monotonic()
             if self._ahead:
                 transport.resume_reading()
                 ahead, self._ahead = self._ahead, b""
@@ -250,19 +273,11 @@ class AgentConnection(asyncio.BufferedProtocol):
         if self._to_discard <= 0 and self.transport is not None:
             self.transport.close()
 
-    def _wait(self, now: float) -> None:
-        self._idle_since = now
-        if self._idle_timer is None:
-            self._idle_timer = asyncio.get_running_loop().call_at(now + KEEPALIVE_SECONDS, self._close_idle)
+    def _heard_at(self) -> float:
+        return time.monotonic() if self.task is not None else self._idle_since
 
     def _close_idle(self) -> None:
-        self._idle_timer = None
-        loop = asyncio.get_running_loop()
-        if self.task is not None:
-            self._wait(loop.time())
-        elif loop.time() < self._idle_since + KEEPALIVE_SECONDS:
-            self._idle_timer = loop.call_at(self._idle_since + KEEPALIVE_SECONDS, self._close_idle)
-        elif self.transport is not None:
+        if self.transport is not None:
             self.transport.close()
 
 
@@ -277,9 +292,23 @@ class Listener:
         #: Where heads are received: read out at once, within the call that says that something has come.
         self.room = memoryview(bytearray(HEAD_ROOM))
         self._server: asyncio.Server | None = None
+        self._without_head: dict[asyncio.Transport, Limit] = {}
 
     async def start(self, sock: socket.socket, backlog: int) -> None:
         self._server = await asyncio.get_running_loop().create_server(lambda: AgentConnection(self), sock=sock, backlog=backlog)
+
+    def expect_head(self, transport: asyncio.Transport) -> None:
+        """Close the connection unless the server library has read a head on it in time.  It sets no limit of its own before the first."""
+
+        def expired() -> None:
+            del self._without_head[transport]
+            transport.close()
+
+        self._without_head[transport] = Limit(KEEPALIVE_SECONDS, expired)
+
+    def head_came(self, transport: asyncio.Transport | None) -> None:
+        if transport is not None and (limit := self._without_head.pop(transport, None)) is not None:
+            limit.cancel()
 
     def stop(self) -> None:
         """Free the port; the connections stay."""
@@ -300,6 +329,8 @@ class Listener:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         await self.others.shutdown(seconds)
+        for limit in self._without_head.values():
+            limit.cancel()
         for connection in [*self.connections]:
             if connection.transport is not None:
                 connection.transport.close()

@@ -45,6 +45,7 @@ class App:
         self._pass_key = own.pass_key.current()
         self._settings: Settings | None = None
         self._let_in: dict[tuple[Head, str | None], Pass] = {}
+        self._listener: Listener | None = None
         self.is_draining = False
 
     def listener(self) -> Listener:
@@ -59,9 +60,12 @@ class App:
             lingering_time=LINGER_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        return Listener(self._answered, others)
+        self._listener = Listener(self._answered, others)
+        return self._listener
 
     async def _other(self, request: web.BaseRequest) -> Answer:
+        if self._listener is not None:
+            self._listener.head_came(request.transport)
         head = Head(request.method, request.raw_path, request.raw_headers, request.version)
         return await self._answered(head, request)
 
@@ -70,14 +74,13 @@ class App:
         try:
             return await self._handle(head, request)
         except Refusal as refusal:
-            failure = refusal
             log.info("request.refused", code=refusal.code, method=head.method, path=head.raw_path.partition("?")[0], why=str(refusal))
+            return refused(refusal)
         except ConnectionError:
-            failure = Refusal("upstream_closed", "nobody is there to read this")
+            return refused(Refusal("upstream_closed", "nobody is there to read this"))
         except Exception:
             log.exception("request.failed", method=head.method)
-            failure = Refusal("internal", "something went wrong here", "the log says what: sidecar logs")
-        return refused(failure)
+            return refused(Refusal("internal", "something went wrong here", "the log says what: sidecar logs"))
 
     async def _handle(self, head: Head, request: Incoming) -> Answer:
         parts = self._own.parts
@@ -107,6 +110,7 @@ class App:
             return await exchange(head, request, settings, bearer, parts)
         finally:
             parts.live.discard(task)
+            del task  # a task that is cancelled keeps its traceback, and that this frame: a circle around the request's body
 
     def _remember(self, head: Head, remote: str | None, bearer: Pass) -> None:
         """What was let in with this head is let in with it again, while neither configuration nor pass key change."""

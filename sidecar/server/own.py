@@ -16,6 +16,7 @@ from sidecar.launch.passes import health_proof
 from sidecar.ledger.newest import Newest, newest_request
 from sidecar.ledger.reports import report, report_of_run
 from sidecar.proxy.budgets import counts, standing
+from sidecar.proxy.upload import pieces
 from sidecar.server.answers import answer, no_content
 from sidecar.server.guard import admit
 
@@ -161,7 +162,7 @@ class Own:
 
 async def _json_object(request: Incoming) -> dict[str, object]:
     body = b""
-    async for piece in request.content.iter_any():
+    async for piece in pieces(request.content.iter_any()):
         body += piece
         if len(body) > MAX_BODY:
             raise Refusal("request_too_large", f"a control request of more than {MAX_BODY} bytes")

@@ -136,3 +136,82 @@ async def test_an_upload_to_a_streamed_path_takes_no_memory_of_its_length(tmp_pa
         grown = sidecar.memory("VmHWM") - before
         print(f"\n{UPLOAD_BYTES / MIB:.0f} MiB in {time.monotonic() - begun:.1f} s: {grown / MIB:.1f} MiB more than before at the most")
         assert grown < 8 * MIB
+
+
+async def settled(sidecar: Process) -> int:
+    """What it holds once everything that was sent has been dealt with."""
+    await asyncio.sleep(0.3)
+    return sidecar.memory()
+
+
+def announcing(sidecar: Process, length: int, held: str | None = None) -> bytes:
+    head = request(sidecar, b"Content-Length: %d" % length, body=None, held=held)
+    return head + b'{"model":"m","a":"xxx'
+
+
+@pytest.mark.parametrize("held", ["no pass", "sidecar-pass-bm8.no", None], ids=["no pass", "a bad pass", "a good pass"])
+async def test_a_body_that_is_only_announced_takes_no_room(tmp_path, held):
+    async with (
+        raw_gateway(lambda talk: talk.request()) as there,
+        serving(tmp_path / "home", one_gateway(there.url)) as sidecar,
+        contextlib.AsyncExitStack() as all_,
+    ):
+        before = await warmed_up_by_refusals(sidecar)
+        for _ in range(40):
+            agent = await all_.enter_async_context(client(sidecar))
+            agent.send(announcing(sidecar, 32 * MIB, held))
+        grown = await settled(sidecar) - before
+        print(f"\n40 heads that announce 32 MiB: {grown / MIB:.1f} MiB")
+        assert grown < 20 * MIB
+
+
+async def warmed_up_by_refusals(sidecar: Process) -> int:
+    for _ in range(3):
+        async with client(sidecar) as agent:
+            agent.send(request(sidecar, held="nothing", body=b"x" * 100_000))
+            assert (await agent.reply()).status == 401
+    return await settled(sidecar)
+
+
+BODY = b'{"model":"m","a":"%s"}' % (b"x" * MIB)
+
+
+@pytest.mark.parametrize("refused", ["bad pass", "dead", "closed"])
+async def test_the_body_of_a_refused_request_is_freed_at_once(tmp_path, refused):
+    more = "".join(
+        f"  {name}: {{base_url: 'http://127.0.0.1:1', credential: {{env: THERE_KEY}}{end}}}\n"
+        for name, end in (("dead", ""), ("closed", ", only: [/v2/*]"))
+    )
+    held, fields = ("sidecar-pass-no", ()) if refused == "bad pass" else (None, (b"x-sidecar-gateway: " + refused.encode(),))
+    async with raw_gateway(lambda talk: talk.request()) as there, serving(tmp_path / "home", one_gateway(there.url, more)) as sidecar:
+        before = 0
+        for number in range(70):
+            if number == 10:
+                before = await settled(sidecar)
+            async with client(sidecar) as agent:
+                agent.send(request(sidecar, *fields, body=BODY, held=held))
+                assert (await agent.reply()).value(b"x-sidecar-error")
+        grown = await settled(sidecar) - before
+        print(f"\n60 refused requests of 1 MiB: {grown / MIB:.1f} MiB")
+        assert grown < 20 * MIB
+
+
+async def test_a_models_name_of_megabytes_is_kept_nowhere(tmp_path):
+    async def script(talk):
+        while True:
+            await talk.request()
+            await talk.send(reply(b'{"type":"message","stop_reason":"end_turn"}'))
+
+    async with raw_gateway(script) as there, serving(tmp_path / "home", one_gateway(there.url)) as sidecar, client(sidecar) as agent:
+        before = 0
+        for number in range(40):
+            if number == 10:
+                before = await settled(sidecar)
+            agent.send(request(sidecar, body=b'{"model":"m%d-%b"}' % (number, b"x" * 2 * MIB)))
+            assert (await agent.reply()).status == 200
+        grown = await settled(sidecar) - before
+        rows = await sidecar.rows(40)
+        print(f"\n30 models' names of 2 MiB: {grown / MIB:.1f} MiB")
+        assert grown < 20 * MIB
+        assert {len(row["model_requested"]) for row in rows} == {256}
+        assert sum(file.stat().st_size for file in (tmp_path / "home").rglob("*") if file.is_file()) < 2 * MIB

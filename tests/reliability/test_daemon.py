@@ -362,3 +362,32 @@ def test_in_a_read_only_home_it_does_not_start_and_says_so(tmp_path, read_only):
     assert str(it.home) in result.stderr
     assert "Read-only file system" in result.stderr or "Permission denied" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("limit", ["idle", "first_byte"])
+async def test_what_came_while_the_process_stood_still_is_read_before_a_limit_is_judged(tmp_path, limit):
+    """Stopped for longer than the limit, while the gateway goes on: its bytes wait in the socket."""
+    stopped = asyncio.Event()
+
+    async def script(talk):
+        await talk.request()
+        if limit == "idle":
+            await talk.send(HEAD, START)
+        await stopped.wait()
+        await talk.send(*([] if limit == "idle" else [HEAD, START]), END, b"0\r\n\r\n")
+
+    async with raw_gateway(script) as there:
+        with daemon(tmp_path, one_gateway(there.url, f"timeouts: {{{limit}: 300ms}}\nlisten: 127.0.0.1:{free_port()}\n")) as it:
+            await it.started()
+            async with client(it) as agent:
+                agent.send(request(it))
+                await until(lambda: there.requests)
+                if limit == "idle":
+                    await agent.reader.readuntil(START)
+                it.process.send_signal(signal.SIGSTOP)
+                stopped.set()
+                await asyncio.sleep(0.6)
+                it.process.send_signal(signal.SIGCONT)
+                assert b"message_stop" in await agent.reader.readuntil(b"0\r\n\r\n")
+            await until(lambda: [row["outcome"] for row in it.rows()] == ["complete"])

@@ -11,6 +11,7 @@ from fakes.raw import raw_gateway, reply, says
 from fakes.running import client, one_gateway, request, running
 
 from sidecar.launch.passkey import rotate
+from sidecar.proxy import upload
 from sidecar.server import agents
 
 CHUNKED = b"4\r\n{  }\r\n0\r\n\r\n"
@@ -176,3 +177,64 @@ async def test_an_agent_that_leaves_ends_its_request(both):
         agent.send(request(sidecar))
         assert (await agent.reply()).status == 200
     assert len(there.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"POST /v1/mess", b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n"], ids=["nothing", "a line", "fields"]
+)
+async def test_a_connection_on_which_no_request_comes_is_closed(both, monkeypatch, said):
+    monkeypatch.setattr(agents, "KEEPALIVE_SECONDS", 0.05)
+    there, sidecar = both
+    async with client(sidecar) as agent:
+        agent.send(said)
+        async with asyncio.timeout(5):
+            assert await agent.reader.read() == b""
+    assert there.requests == []
+
+
+async def test_a_connection_whose_requests_take_long_is_not_taken_for_a_silent_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(agents, "KEEPALIVE_SECONDS", 0.05)
+
+    async def slowly(talk):
+        while await talk.request():
+            await asyncio.sleep(0.15)
+            await talk.send(reply())
+
+    chunked = (b"Transfer-Encoding: chunked",)
+    async with raw_gateway(slowly) as there, running(tmp_path, one_gateway(there.url)) as sidecar:
+        for sent in (request(sidecar), request(sidecar, *chunked, body=None) + CHUNKED):
+            async with client(sidecar) as agent:
+                agent.send(sent)
+                assert (await agent.reply()).status == 200
+
+
+async def test_a_body_that_comes_slowly_is_waited_for_as_long_as_it_comes(both, monkeypatch):
+    monkeypatch.setattr(agents, "SIGN_OF_LIFE_SECONDS", 0.02)
+    monkeypatch.setattr(upload.pieces, "__defaults__", (0.1,))
+    there, sidecar = both
+    sent = request(sidecar, body=b'{"a":"0123456789"}')
+    async with client(sidecar) as agent:
+        agent.send(sent[:-10])
+        for at in range(-10, 0):
+            await asyncio.sleep(0.04)
+            agent.send(sent[at : at + 1 or None])
+        assert (await agent.reply()).status == 200
+        agent.send(sent[:-10])
+        got = await agent.reply()
+        assert (got.status, got.value(b"x-sidecar-error")) == (400, b"bad_request")
+    assert bodies(there) == [sent[sent.index(b"{") :]]
+
+
+def test_the_room_for_a_body_follows_what_has_come():
+    length, filled = 32 * 1024 * 1024, 10
+    plain = agents.PlainRequest(None, None, length, b"x" * filled)
+    while plain.missing:
+        room = plain.room()
+        assert 0 < len(room) <= max(filled, agents.LEAST_ROOM)
+        count = len(room) // 2 + 1
+        room[:count] = b"y" * count
+        del room
+        plain.received(count)
+        filled += count
+        assert len(plain.body) <= 2 * max(filled, agents.LEAST_ROOM)
+    assert plain.body == b"x" * 10 + b"y" * (length - 10)
