@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 UNKNOWN = "?"
+#: Before a cost that nobody bills.
+SUBSCRIPTION = "~"
 _MILLION = 1_000_000
 
 
@@ -16,6 +22,14 @@ def dollars(value: object) -> str:
     if not isinstance(value, int | float):
         return UNKNOWN
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def total_cost(sums: Mapping[str, object]) -> str:
+    """The cost of several requests.  `+?`: some have no known price.  `~`: some went through a subscription, which bills nobody by token."""
+    cost = dollars(sums["cost_usd"])
+    if sums["unpriced_requests"] and cost != UNKNOWN:
+        cost += f"+{UNKNOWN}"
+    return cost if sums["subscription_cost_usd"] is None else SUBSCRIPTION + cost
 
 
 def percent(share: object) -> str:

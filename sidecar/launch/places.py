@@ -170,13 +170,17 @@ def write_private(path: str, data: bytes) -> None:
 
 
 def new_private(path: str, data: bytes) -> str:
-    """A new file beside `path` with this content, on disk; returns its name."""
+    """A new file beside `path` with this content, on disk; returns its name.  Every OSError names the file."""
     temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with open(descriptor, "wb") as file:
-        if sys.platform != "win32":
-            os.fchmod(descriptor, 0o600)
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with open(descriptor, "wb") as file:
+            if sys.platform != "win32":
+                os.fchmod(descriptor, 0o600)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        os.unlink(temporary)
+        raise OSError(error.errno, error.strerror, path) from error
     return temporary

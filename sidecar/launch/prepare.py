@@ -6,7 +6,6 @@ Standard library only: `sidecar run` imports this file on every start.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from sidecar import __version__
@@ -16,6 +15,7 @@ from sidecar.launch.environment import changes
 from sidecar.launch.names import UnknownGateway
 from sidecar.launch.origin import where_started
 from sidecar.launch.passes import LONGEST, MOST_TAGS, Pass, is_label, mint
+from sidecar.launch.surroundings import say, working_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 PASS_SECONDS = 90 * 86400
 _FEWER_TAGS = "put those that never change under tags: in the configuration file"
+LEDGER_HINT = "agents go on; what they use is not recorded until this is mended: sidecar logs"
 
 
 def follow_checkout(args: Namespace) -> None:
     """Add to the command line what the `.sidecar.yaml` of the working folder asks for; an option that was given wins."""
-    wish = project.followed(args.places, os.getcwd())
+    cwd = working_folder()
+    wish = project.followed(args.places, cwd) if cwd is not None else None
     if wish is not None:
         args.gateway = args.gateway or wish.gateway
         args.tags = [*args.tags, *wish.tags]
@@ -48,7 +50,8 @@ def make_pass(args: Namespace, lifetime_seconds: int, *, here: bool) -> Pass:
             raise UsageError(f"not a {what}: {label[:60]!r}", "at most 256 characters, no control characters")
     if len(tags) > MOST_TAGS:
         raise UsageError(f"{len(tags)} tags are more than the {MOST_TAGS} that a request may have", _FEWER_TAGS)
-    folder, repo, branch = where_started(os.getcwd()) if here else (None, None, None)
+    cwd = working_folder() if here else None
+    folder, repo, branch = where_started(cwd) if cwd is not None else (None, None, None)
     return Pass(
         run=os.urandom(8).hex(),
         expires=int(time.time()) + lifetime_seconds,
@@ -96,11 +99,13 @@ def serving(places: Places, environ: Mapping[str, str], warm: str | None = None)
 
         state, notice = spawn.start(places, environ, warm=warm)
         if notice:
-            _say(notice)
+            say(notice)
     for mismatch in mismatches(state, places):
-        _say(f"{mismatch}: sidecar restart")
+        say(f"{mismatch}: sidecar restart")
+    if ledger := ledger_error(state):
+        say(ledger, LEDGER_HINT)
     if state["config_error"]:
-        _say(f"{state['config_error']}; the last good configuration is in force")
+        say(f"{state['config_error']}; the last good configuration is in force")
     if handed := {name: environ[name] for name in state["variables"] if environ.get(name)}:
         client.ask(places, state, "POST", "/_sidecar/variables", handed)
     return state
@@ -117,6 +122,12 @@ def mismatches(state: State, places: Places) -> list[str]:
     elif theirs is not None and os.path.realpath(theirs) != os.path.realpath(ours):
         found.append(f"the running daemon reads {theirs}, not {ours}")
     return found
+
+
+def ledger_error(state: State) -> str | None:
+    """What keeps the running daemon from recording requests, None if nothing does.  A daemon of an earlier version does not tell."""
+    error = state["ledger"]["error"] if "ledger" in state else None
+    return f"the ledger: {error}" if error else None
 
 
 def _with_key(places: Places, state: State, gateway: str) -> State:
@@ -136,7 +147,3 @@ def _with_key(places: Places, state: State, gateway: str) -> State:
     if not answer.get("key"):
         raise NoCredential(f"there is no key for gateway {gateway!r}", f"sidecar login {gateway}")
     return state
-
-
-def _say(line: str) -> None:
-    print(f"sidecar: {line}", file=sys.stderr)

@@ -11,6 +11,7 @@ import sys
 from sidecar.launch import executable, lean_json
 from sidecar.launch.environment import applied
 from sidecar.launch.prepare import prepare
+from sidecar.launch.surroundings import say, working_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
+_RENEW = "an agent that has moved needs its wrapper written again: sidecar wrapper GATEWAY"
 # Ignored in settings files while the host flag is set: Claude Code 2.1.197.
 _IGNORED = frozenset({"ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL"})
 
@@ -28,21 +30,22 @@ def run(args: Namespace) -> int:
     try:
         path = executable.find(args.command[0], os.environ)
     except executable.NotFound as error:
-        return _refuse(f"{error}: command not found", _NOT_FOUND)
+        say(f"{error}: command not found", _RENEW if os.path.isabs(args.command[0]) else "")
+        return _NOT_FOUND
+    except executable.AgentGone as error:
+        say(f"{error} is a wrapper, and the agent that it starts is neither where it was nor on PATH", _RENEW)
+        return _NOT_FOUND
     except executable.NotExecutable as error:
-        return _refuse(f"{error}: not executable", _NOT_EXECUTABLE)
+        say(f"{error}: not executable")
+        return _NOT_EXECUTABLE
     environment = applied(os.environ, prepare(args, os.environ))
-    for file, names in ignored_settings(environment, os.getcwd()):
-        print(
-            f"sidecar: Claude Code ignores {', '.join(names)} in {file} here\n  put it under agent_env of the gateway: sidecar config path",
-            file=sys.stderr,
-        )
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for file, names in ignored_settings(environment, working_folder()):
+        say(f"Claude Code ignores {', '.join(names)} in {file} here", "put it under agent_env of the gateway: sidecar config path")
     try:
         return _become(path, args.command, environment)
     except OSError as error:
-        return _refuse(f"{path}: {error.strerror}", _NOT_EXECUTABLE)
+        say(f"{path}: {error.strerror}")
+        return _NOT_EXECUTABLE
 
 
 if sys.platform == "win32":
@@ -63,18 +66,20 @@ else:
         os.execve(path, command, environment)  # noqa: S606 - starting it is what the user asked for
 
 
-def ignored_settings(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[str, list[str]]]:
+def ignored_settings(environment: Mapping[str, str], cwd: str | None) -> Iterator[tuple[str, list[str]]]:
     """Claude's settings files with variables in them that have no effect, unless the environment says the same already."""
     for file, variables in settings_files(environment, cwd):
         if names := [name for name in variables if _is_ignored(name) and name not in environment]:
             yield file, names
 
 
-def settings_files(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[str, list[str]]]:
+def settings_files(environment: Mapping[str, str], cwd: str | None) -> Iterator[tuple[str, list[str]]]:
     """Claude's settings files, the user's and the project's, each with the names of the variables that it sets."""
     user = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(os.path.expanduser("~"), ".claude")
-    project = os.path.join(cwd, ".claude")
-    for file in (os.path.join(user, "settings.json"), os.path.join(project, "settings.json"), os.path.join(project, "settings.local.json")):
+    files = [os.path.join(user, "settings.json")]
+    if cwd is not None:
+        files += [os.path.join(cwd, ".claude", name) for name in ("settings.json", "settings.local.json")]
+    for file in files:
         try:
             with open(file, "rb") as settings:
                 variables = lean_json.loads(settings.read())["env"]
@@ -86,8 +91,3 @@ def settings_files(environment: Mapping[str, str], cwd: str) -> Iterator[tuple[s
 
 def _is_ignored(name: str) -> bool:
     return name in _IGNORED or (name.startswith("ANTHROPIC_DEFAULT_") and "_MODEL" in name)
-
-
-def _refuse(message: str, code: int) -> int:
-    print(f"sidecar: {message}", file=sys.stderr)
-    return code

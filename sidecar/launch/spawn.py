@@ -102,10 +102,11 @@ def _popen(options: list[str], environment: dict[str, str], stderr: IO[bytes]) -
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    # -P: the home folder, where it runs, is no place to import modules from.
+    # -P: the folder where it runs is no place to import modules from.
     command = [sys.executable, "-P", "-m", "sidecar.server", *options]
     pipe, home = subprocess.PIPE, os.path.expanduser("~")
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, env=environment, cwd=home, **detached)  # noqa: S603 - our own module
+    folder = home if os.path.isdir(home) else os.sep  # a service's user often has a home that does not exist
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, env=environment, cwd=folder, **detached)  # noqa: S603 - our own module
 
 
 def _converse(process: subprocess.Popen[bytes], said: bytes) -> bytes:

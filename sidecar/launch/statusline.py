@@ -13,8 +13,9 @@ import sys
 
 from sidecar.launch import client, lean_json
 from sidecar.launch.commands import load
-from sidecar.launch.figures import count, dollars, percent
+from sidecar.launch.figures import count, percent, total_cost
 from sidecar.launch.passes import PREFIX
+from sidecar.launch.surroundings import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def statusline(args: Namespace) -> int:
     if args.install or args.remove:
         return load("sidecar.cli.setup.statusline_setup:change")(args)
     if sys.stdin is None or sys.stdin.isatty():
-        print("This is for Claude Code to run, which says on stdin which session it is: sidecar statusline --install", file=sys.stderr)
+        note("This is for Claude Code to run, which says on stdin which session it is: sidecar statusline --install")
         return 2
     given = sys.stdin.buffer.read()
     shown = _of_the_other(args.beside, given) if args.beside else b""
@@ -53,26 +54,34 @@ def _line(given: bytes, environ: Mapping[str, str]) -> str:
     for target in (f"/_sidecar/usage?session={_quoted(session)}", "/_sidecar/usage"):
         status, body = client.request(port, "GET", target, [("x-sidecar-pass", pass_)], host=host, timeout_seconds=_TIMEOUT_SECONDS)
         told = lean_json.loads(body) if status == 200 else {}
-        if told.get("rows"):
+        if told.get("rows") or _ledger_is_broken(told):
             return " · ".join(_parts(told)) + "\n"
     return ""
 
 
 def _parts(told: Mapping[str, Any]) -> Iterator[str]:
-    total = told["total"]
     if told["gateway"]:
         yield told["gateway"]
+    if _ledger_is_broken(told):
+        yield "the ledger cannot be written: sidecar doctor"
+    if not told.get("rows"):
+        return
+    total = told["total"]
     known = [total[name] for name in _TOKENS if total[name] is not None]
     if known:
         yield f"{count(sum(known))} tokens"
     if total["cache_share"] is not None:
         yield f"{percent(total['cache_share'])} cached"
     if total["cost_usd"] is not None:
-        yield dollars(total["cost_usd"]) + ("+?" if total["unpriced_requests"] else "")
+        yield total_cost(total)
     budgets = sorted(told["budgets"], key=lambda budget: budget["percent"])
     if budgets:
         tightest = budgets[-1]
         yield {"ok": "", "near": "nearly spent: ", "spent": "spent: "}[tightest["state"]] + tightest["left"]
+
+
+def _ledger_is_broken(told: Mapping[str, Any]) -> bool:
+    return bool((told.get("ledger") or {}).get("error"))
 
 
 def _held(environ: Mapping[str, str]) -> str | None:

@@ -64,6 +64,16 @@ def close() -> None:
         _open_log = None
 
 
+def record_failure(folder: str, event: str, error: BaseException, **fields: object) -> None:
+    """Append one error with its traceback to the log file, from a process whose own log is not open.  Raises OSError."""
+    private_folder(folder)
+    redactor = redactor_for(frozenset())
+    lines = "\n".join(redactor.text(line) for line in _traceback(error))
+    line = redactor.event({"time": moment(time.time()), "level": "error", "event": event, **fields}) | {"exception": lines}
+    with open(os.path.join(folder, FILE_NAME), "ab", opener=_open_private) as file:
+        file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
 def log_exchange(row: Row, gave_up: str | None) -> None:
     """The one event of an exchange: its row in the ledger, as far as anything is known; `metering` says why that ended early.
 

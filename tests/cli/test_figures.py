@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.launch.figures import count, dollars, duration, percent, rate
+from sidecar.launch.figures import count, dollars, duration, percent, rate, total_cost
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ from sidecar.launch.figures import count, dollars, duration, percent, rate
 )
 def test_a_number_as_people_read_it(shown, expected):
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("cost", "unpriced", "subscription", "shown"),
+    [
+        (1.25, 0, None, "$1.25"),
+        (1.25, 2, None, "$1.25+?"),
+        (1.25, 0, 0.5, "~$1.25"),
+        (1.25, 1, 1.25, "~$1.25+?"),
+        (None, 3, None, "?"),
+    ],
+)
+def test_a_sum_of_costs_says_what_is_unknown_and_what_nobody_bills(cost, unpriced, subscription, shown):
+    assert total_cost({"cost_usd": cost, "unpriced_requests": unpriced, "subscription_cost_usd": subscription}) == shown

@@ -13,6 +13,8 @@ import pytest
 from fakes.raw import raw_gateway, reply, says
 from fakes.running import ask, one_gateway, running
 
+from sidecar.launch.statusline import _TOKENS, _parts
+
 BODY = json.dumps(
     {
         "type": "message",
@@ -108,7 +110,7 @@ async def test_whatever_is_not_ours_or_goes_wrong_prints_nothing(sidecar, unused
         assert await each == ("", "", 0)
 
 
-async def test_a_line_that_was_there_before_comes_first_and_gets_the_same_words(sidecar):
+async def test_a_line_that_was_there_before_is_told_and_gets_the_same_words(sidecar):
     await used(sidecar)
     out, _, code = await line("--beside", "cat; printf ' | mine'", **agents(sidecar))
     theirs, ours = out.splitlines()
@@ -191,3 +193,13 @@ def test_settings_that_cannot_be_read_are_named_and_left(home, claude):
     assert done.returncode == 1
     assert f"{claude}/settings.json: it is no JSON object; nothing was changed" in done.stderr
     assert [each.name for each in claude.iterdir()] == ["settings.json"]
+
+
+def test_a_subscriptions_cost_is_marked():
+    total = dict.fromkeys(_TOKENS, 1) | {"cache_share": None, "cost_usd": 2.0, "unpriced_requests": 0, "subscription_cost_usd": 2.0}
+    assert list(_parts({"rows": [total], "total": total, "gateway": "there", "budgets": []}))[-1] == "~$2.00"
+
+
+def test_a_ledger_that_cannot_be_written_is_told():
+    told = {"gateway": "there", "budgets": [], "ledger": {"error": "the disk is full"}, "rows": []}
+    assert list(_parts(told)) == ["there", "the ledger cannot be written: sidecar doctor"]

@@ -18,6 +18,8 @@ import pytest
 from fakes.raw import raw_gateway
 from fakes.running import client, one_gateway, request, running
 
+from sidecar.cli.reports.top import _sums
+
 COMMAND = (sys.executable, "-m", "sidecar", "top")
 START = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-opus-4-8","usage":'
@@ -204,3 +206,8 @@ async def test_in_tmux_the_page_is_seen_and_the_screen_comes_back(sidecar, tmp_p
     finally:
         await run("kill-server")
         shutil.rmtree(folder)
+
+
+def test_a_subscriptions_cost_is_marked():
+    today = {"requests": 1, "errors": 0, "error_share": 0, "cost_usd": 2.0, "unpriced_requests": 0, "subscription_cost_usd": 2.0}
+    assert list(_sums(today, 1))[-1] == "~$2.00"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.cli.reports.usage import _cell
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading, Usage
 
@@ -138,3 +139,18 @@ def test_a_terminal_that_knows_no_unicode_gets_ascii(home, ledger):
     done = usage(home, PYTHONIOENCODING="ascii", COLUMNS="120")
     assert done.returncode == 0
     assert done.stdout.isascii()
+
+
+def test_csv_holds_no_formula_and_numbers_stay_numbers(home):
+    """A tag or session is the agent's word; a spreadsheet would run it."""
+    ledger = Ledger(str(home / "ledger.db"), "one", print)
+    ledger.start()
+    hostile = ('=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", " =1", "\uff1d1", "fair=1")
+    for number, session in enumerate(hostile, start=1):
+        ledger.open(opening(number, started_at=time.time() - 3, session=session))
+        ledger.close(closing(number, finished_at=time.time()))
+    ledger.stop()
+    rows = list(csv.DictReader(io.StringIO(usage(home, "--csv").stdout)))
+    assert {row["key"] for row in rows} == {*(f"'{session}" for session in hostile[:-1]), "fair=1"}
+    assert {row["requests"] for row in rows} == {"1"}
+    assert _cell(-1.5) == "-1.5"

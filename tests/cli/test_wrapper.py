@@ -136,3 +136,55 @@ def test_an_unknown_gateway_is_named(home, claude):
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", "a\nb"])
 def test_a_name_that_is_no_file_name_is_a_usage_fault(home, claude, name):
     assert home.run("wrapper", "vercel", "--name", name).returncode == 2
+
+
+@pytest.fixture
+def node(home):
+    """Folders of two Node versions, the first of which holds claude."""
+    old, new = home.user / "node18", home.user / "node22"
+    for folder in (old, new):
+        folder.mkdir()
+    home.agent("claude").rename(old / "claude")
+    home.environ["PATH"] = f"{old}{os.pathsep}{new}{os.pathsep}{home.environ['PATH']}"
+    return old, new
+
+
+def test_an_agent_that_has_moved_is_found_on_path_and_the_wrapper_says_so(home, node, target, daemon):
+    known = {"beside": False, "agent_env": {}, "remove": [], "key": True}
+    daemon(gateways={"vercel": known, "gw": known})
+    assert home.run("wrapper", "vercel").returncode == 0
+    old, new = node
+    (old / "claude").rename(new / "claude")
+    result = subprocess.run([target, "-p"], env=home.environ, cwd=home.folder, capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout)[0] == [str(new / "claude"), "-p"]
+    assert f"sidecar: {old / 'claude'} is gone" in result.stderr
+    assert "sidecar wrapper vercel" in result.stderr
+
+
+def test_a_wrapper_of_its_agents_name_does_not_start_itself(home, node, daemon):
+    """With nothing else of that name on PATH it would, again and again."""
+    daemon()
+    early = home.user / "early"
+    assert home.run("wrapper", "vercel", "--name", "claude", "--dir", str(early)).returncode == 0
+    home.environ["PATH"] = f"{early}{os.pathsep}{home.environ['PATH']}"
+    (node[0] / "claude").unlink()
+    for command in ([early / "claude"], [sys.executable, "-m", "sidecar", "run", "claude"]):
+        result = subprocess.run(command, env=home.environ, cwd=home.folder, capture_output=True, text=True, check=False, timeout=20)
+        assert result.returncode == 127
+        assert f"{early / 'claude'} is a wrapper" in result.stderr
+        assert "sidecar wrapper" in result.stderr
+
+
+def test_a_wrapper_of_an_earlier_version_whose_agent_has_moved_says_how_to_renew_it(home, daemon):
+    result = home.run("run", "--", str(home.user / "node18" / "claude"))
+    assert result.returncode == 127
+    assert "sidecar wrapper GATEWAY" in result.stderr
+
+
+def test_an_agents_path_cannot_become_a_line_of_the_script(home, tmp_path):
+    odd = tmp_path / "a\ntouch broken\n"
+    odd.mkdir()
+    agent = shutil.copy(home.agent("claude"), odd / "claude")
+    assert home.run("wrapper", "vercel", "--agent", str(agent), "--name", "x", "--dir", str(odd)).returncode == 0
+    subprocess.run([odd / "x"], env=home.environ, cwd=home.folder, capture_output=True, check=False)
+    assert not (home.folder / "broken").exists()

@@ -44,6 +44,8 @@ def main() -> None:
                 config = {"path": written["config"], "error": written["config_error"]}
                 shown = {name: written[name] for name in ("pid", "port", "version", "instance", "started_at", "gateway")}
                 self.answer({"running": True, **shown, "streams": streams, "config": config}, control=True)
+            elif url.path == "/_sidecar/streams":
+                self.answer({"streams": []}, control=True)
             else:
                 self.answer({"gateway": query["gateway"], **credential}, control=True)
 
@@ -77,6 +79,7 @@ def main() -> None:
         "version": __version__,
         "config": None,
         "config_error": None,
+        "ledger": {"error": None},
         "started_at": "2026-01-02T03:04:05.000Z",
         "gateway": "gw",
         "configured": [],

@@ -78,6 +78,8 @@ def _target(output: str | None) -> Iterator[BinaryIO]:
         with open(descriptor, "wb") as file:
             yield file
         os.replace(unfinished, output)
-    except BaseException:
+    except BaseException as error:
         os.unlink(unfinished)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, output) from error
         raise

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from sidecar.config.load import load
 from sidecar.launch.figures import count, dollars
+from sidecar.launch.surroundings import note
 from sidecar.ledger.reprice import reprice
 
 if TYPE_CHECKING:
@@ -20,4 +20,4 @@ def reprice_requests(args: argparse.Namespace, since: datetime | None, until: da
     done = reprice(args.places.ledger, settings.terms, since, until, session, args.gateway)
     cost = f"{dollars(done.before_nanousd / 1e9)} before, {dollars(done.after_nanousd / 1e9)} now"
     unpriced = f", without a price: {count(done.unpriced)}" if done.unpriced else ""
-    print(f"requests priced anew: {count(done.requests)}, changed: {count(done.changed)}{unpriced}; {cost}", file=sys.stderr)
+    note(f"requests priced anew: {count(done.requests)}, changed: {count(done.changed)}{unpriced}; {cost}")

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sidecar.launch.surroundings import legible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import Self
@@ -120,8 +122,17 @@ def line(text: str) -> Text:
 
 
 def console() -> Console:
-    fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_NOT_A_TERMINAL if fixed else None, highlight=False, markup=False, emoji=False)
+    # rich takes a COLUMNS of 0 for a width, and fails at a superscript two.
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return Console(width=_width(), highlight=False, markup=False, emoji=False, _environ=environ)
+
+
+def _width() -> int | None:
+    """COLUMNS if it is a width: Emacs, CI runners and containers set 0.  None: as wide as the terminal is at the moment."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and (width := int(columns[:9])):
+        return width
+    return None if sys.stdout.isatty() else _NOT_A_TERMINAL
 
 
 def _least(cells: list[tuple[str, list[str]]], numbers: Collection[str]) -> int:
@@ -131,8 +142,7 @@ def _least(cells: list[tuple[str, list[str]]], numbers: Collection[str]) -> int:
 
 
 def _shown(text: object) -> str:
-    shown = plain(text)
-    return shown if _can_draw() else shown.encode("ascii", "replace").decode()
+    return legible(plain(text))
 
 
 def _text(shown: str) -> Text:

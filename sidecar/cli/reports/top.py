@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.cli.reports.tables import Sheet, console
 from sidecar.errors import NotRunning
 from sidecar.launch import client
-from sidecar.launch.figures import count, dollars, duration, percent, rate
+from sidecar.launch.figures import count, duration, percent, rate, total_cost
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
 
@@ -97,7 +97,7 @@ def _sums(today: Mapping[str, Any], sessions: int) -> Iterator[str]:
     yield f"{count(requests)} {'request' if requests == 1 else 'requests'} in {sessions} {'session' if sessions == 1 else 'sessions'}"
     if requests:
         yield f"{errors} {'error' if errors == 1 else 'errors'} ({percent(today['error_share'])})"
-        yield dollars(today["cost_usd"]) + ("+?" if today["unpriced_requests"] and today["cost_usd"] is not None else "")
+        yield total_cost(today)
 
 
 def _tokens(today: Mapping[str, Any]) -> Iterator[str]:

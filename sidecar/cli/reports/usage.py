@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sidecar.cli.reports.story import print_story
 from sidecar.cli.reports.tables import plain, print_lines, print_table
 from sidecar.errors import UsageError
-from sidecar.launch.figures import UNKNOWN, count, dollars, duration, percent, rate
+from sidecar.launch.figures import SUBSCRIPTION, UNKNOWN, count, dollars, duration, percent, rate, total_cost
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
 from sidecar.ledger.story import session_named, story
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, object]
 
-#: Before a cost that nobody bills.
-SUBSCRIPTION = "~"
 #: A tenth of a cent: less than that is rounding.
 _WORTH_A_NOTE_USD = 0.001
+#: Full-width forms are read as formulas, too.
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def usage(args: argparse.Namespace) -> int:
@@ -77,7 +77,16 @@ def _print_csv(rows: Sequence[Row]) -> None:
     if rows:
         writer.writerow(rows[0])
     for row in rows:
-        writer.writerow("" if value is None else plain(json.dumps(value) if isinstance(value, list) else value) for value in row.values())
+        writer.writerow(_cell(value) for value in row.values())
+
+
+def _cell(value: object) -> str:
+    """A spreadsheet takes a text that begins with one of `=+-@` for a formula; the apostrophe says that it is text.  Numbers stay."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return plain(json.dumps(value) if isinstance(value, list) else value)
+    return plain(f"'{value}" if value.lstrip().startswith(_FORMULA) else value)
 
 
 def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
@@ -125,17 +134,9 @@ def _written(row: Row) -> str:
     return count(sum(known)) if known else UNKNOWN
 
 
-def _sum_of_costs(row: Row) -> str:
-    """A plus says that there were requests without a price."""
-    cost = dollars(row["cost_usd"])
-    if row["unpriced_requests"] and cost != UNKNOWN:
-        cost += f"+{UNKNOWN}"
-    return cost if row["subscription_cost_usd"] is None else SUBSCRIPTION + cost
-
-
 def _cost(row: Row) -> str:
     if "cost_usd" in row:
-        return _sum_of_costs(row)
+        return total_cost(row)
     nanousd = row["cost_nanousd"]
     if not isinstance(nanousd, int):
         return UNKNOWN

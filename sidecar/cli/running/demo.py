@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import secrets
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from sidecar.cli.reports.tables import print_table
@@ -31,8 +29,6 @@ A sidecar before it  {folder}   its own configuration, pass key and ledger; remo
 
 def demo(args: argparse.Namespace) -> int:
     """0 only if every promise held."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no check mark shall see the rest
     try:
         return asyncio.run(_tell([args.agent, *args.command] if args.agent else []))
     except asyncio.CancelledError:

@@ -22,8 +22,9 @@ from sidecar.config.load import load
 from sidecar.credentials import system_keyring
 from sidecar.errors import ConfigError, SidecarError
 from sidecar.launch import client
-from sidecar.launch.prepare import mismatches
+from sidecar.launch.prepare import LEDGER_HINT, ledger_error, mismatches
 from sidecar.launch.run import ignored_settings, settings_files
+from sidecar.launch.surroundings import legible, working_folder
 from sidecar.proxy.dial import dial, endpoint
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def doctor(args: Namespace) -> int:
     findings = list(_examined(args.places))
     failed = any(finding.level == "failure" for finding in findings)
     if args.json:
-        print(json.dumps({"healthy": not failed, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+        print(json.dumps({"healthy": not failed, "findings": [asdict(finding) for finding in findings]}))
         return int(failed)
     for finding in findings:
-        print(f"{_MARKS[finding.level]} {finding.what}")
+        print(f"{legible(_MARKS[finding.level])} {finding.what}")
         if finding.hint:
             print(f"    {finding.hint}")
     return int(failed)
@@ -95,6 +96,8 @@ def _daemon(places: Places, state: State | None) -> Iterator[Finding]:
         yield Finding("ok", "no sidecar is running; `sidecar run` starts one")
         return
     yield Finding("ok", f"a sidecar serves on {client.base_url(state)}")
+    if ledger := ledger_error(state):
+        yield Finding("failure", ledger, LEDGER_HINT)
     if state["config_error"]:
         yield Finding("failure", f"it goes on with the last good configuration: {state['config_error']}", "sidecar config check")
     for mismatch in mismatches(state, places):
@@ -141,7 +144,7 @@ def _reached(settings: Settings, name: str) -> Finding:
 
 def _agent_settings() -> Iterator[Finding]:
     """Claude Code's settings files: what would bypass the sidecar in a plain `claude`, what `run` makes ineffective."""
-    cwd = os.getcwd()
+    cwd = working_folder()
     for file, variables in settings_files(os.environ, cwd):
         if bypassing := [name for name in _BYPASSES if name in variables]:
             yield Finding(

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from sidecar.errors import UsageError
+from sidecar.launch.surroundings import note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -31,7 +32,7 @@ def logs(args: Namespace) -> int:
             for line in deque(file, args.lines):
                 print(readable(line))
     except FileNotFoundError:
-        print(f"There is no log yet: {path}", file=sys.stderr)
+        note(f"There is no log yet: {path}")
     return 0
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.errors import NotRunning, SidecarError
 from sidecar.launch import client, daemon_state, spawn
-from sidecar.launch.prepare import mismatches, serving
+from sidecar.launch.prepare import LEDGER_HINT, ledger_error, mismatches, serving
+from sidecar.launch.surroundings import say
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -41,10 +42,10 @@ def serve(args: Namespace) -> int:
     def ready(said: Mapping[str, object]) -> None:
         state = daemon_state.read(args.places.state_file)
         if "error" in said or state is None:
-            print(f"sidecar: {said.get('error')}\n  {said.get('hint')}", file=sys.stderr)
+            say(str(said.get("error")), str(said.get("hint") or ""))
             return
         if said["notice"]:
-            print(f"sidecar: {said['notice']}", file=sys.stderr)
+            say(str(said["notice"]))
         print(f"{_serving_line(state)}  Ctrl-C stops.", flush=True)
 
     return server.serve(args.places, environ, console=True, ready=ready)
@@ -64,7 +65,7 @@ def restart(args: Namespace) -> int:
     """The new one takes over lock and port at once; the old one finishes its streams."""
     state, notice = spawn.start(args.places, os.environ, replace=True)
     if notice:
-        print(f"sidecar: {notice}", file=sys.stderr)
+        say(notice)
     print(_serving_line(state))
     return 0
 
@@ -83,6 +84,8 @@ def status(args: Namespace) -> int:
     print(_serving_line(state))
     print(f"process {state['pid']}, version {state['version']}, since {state['started_at']}, open streams: {report['streams']}")
     print(f"configuration: {state['config'] or 'none, the defaults hold'}")
+    if ledger := ledger_error(state):
+        print(f"{ledger}\n  {LEDGER_HINT}")
     if state["config_error"]:
         print(f"  it cannot be used, the last good one is in force: {state['config_error']}")
     budgets = report.get("budgets")  # a daemon of an earlier version knows of none

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from sidecar.config.schema import RatesForm
 from sidecar.config.settings import DEFAULT_PORT
 from sidecar.errors import ConfigError
 from sidecar.gateways.gateway import Command, KeyFile, Keyring, Secret, SecretFile, Variable
+from sidecar.launch.surroundings import note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -37,7 +37,7 @@ def check(args: Namespace) -> int:
     except ConfigError as error:
         print("\n".join(error.faults))
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            note(f"  {error.hint}")
         return error.exit_code
     if settings.path:
         print(f"{settings.path}: no fault; the active gateway is {settings.gateway}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from sidecar.config.load import load
 from sidecar.errors import SidecarError
 from sidecar.gateways.gateway import KeyFile, Keyring
 from sidecar.launch import client
+from sidecar.launch.surroundings import note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -53,7 +53,7 @@ def gateways(args: Namespace) -> int:
         ],
     )
     if not (active := keys[settings.gateway]).key:
-        print(missing(settings, settings.gateway, active), file=sys.stderr)
+        note(missing(settings, settings.gateway, active))
     return 0
 
 

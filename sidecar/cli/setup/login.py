@@ -17,6 +17,7 @@ from sidecar.errors import CredentialFailed, SidecarError, UsageError
 from sidecar.gateways.gateway import Gateway, KeyFile, Keyring, Secret, Source
 from sidecar.launch import client, passes
 from sidecar.launch.names import UnknownGateway
+from sidecar.launch.surroundings import say
 
 if TYPE_CHECKING:
     import argparse
@@ -143,7 +144,7 @@ def _warn_of_other_gateways_key(key: str, entry: _Entry) -> None:
     owner = next((preset for preset, prefix in _PREFIXES.items() if key.startswith(prefix)), None)
     for gateway in entry.gateways:
         if owner and gateway.preset in _PREFIXES and gateway.preset != owner:
-            print(f"sidecar: this looks like a key of {owner}, not of {gateway.name}", file=sys.stderr)
+            say(f"this looks like a key of {owner}, not of {gateway.name}")
 
 
 def _store_in_keyring(places: Places, entry: _Entry, key: str) -> None:
@@ -172,9 +173,7 @@ def _store_in_file(places: Places, entry: _Entry, key: str) -> None:
         pass
     except CredentialFailed as error:
         # The keyring is asked first.
-        print(
-            f"sidecar: an older key in the keyring would win over the file, and it could not be removed: {error.message}", file=sys.stderr
-        )
+        say(f"an older key in the keyring would win over the file, and it could not be removed: {error.message}")
 
 
 def _tell_daemon(places: Places) -> None:
@@ -185,4 +184,4 @@ def _tell_daemon(places: Places) -> None:
     try:
         client.ask(places, running, "POST", "/_sidecar/forget", {"gateway": None})
     except SidecarError as error:
-        print(f"sidecar: the running sidecar may still use the old key: {error.message}\n  sidecar restart", file=sys.stderr)
+        say(f"the running sidecar may still use the old key: {error.message}", "sidecar restart")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from shlex import quote
 
 from sidecar.clock import moment
@@ -29,8 +30,9 @@ def env(args: Namespace) -> int:
         block = {name: value or "" for name, value in changed.items() if value is not None or name in os.environ}
         print(json.dumps({"env": block}, indent=2))
         return 0
-    for name, value in changed.items():
-        print(f"unset {name}" if value is None else f"export {name}={quote(value)}")
+    lines = (f"unset {name}" if value is None else f"export {name}={quote(value)}" for name, value in changed.items())
+    # As bytes: the shell has to get the user's own values back as they were, whatever stdout's encoding is.
+    sys.stdout.buffer.write(os.fsencode("".join(f"{line}\n" for line in lines)))
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from typing import TYPE_CHECKING
 
 from sidecar.cli.setup.gateways import look_up, missing
@@ -17,6 +16,7 @@ from sidecar.gateways.presets import presets
 from sidecar.launch import client, project
 from sidecar.launch.names import UnknownGateway
 from sidecar.launch.places import new_private, private_folder
+from sidecar.launch.surroundings import note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -43,7 +43,7 @@ def use(args: Namespace) -> int:
     print(_what_follows(settings, state))
     (key,) = look_up(args.places, settings, state, [name])
     if not key.key:
-        print(missing(settings, name, key), file=sys.stderr)
+        note(missing(settings, name, key))
     return 0
 
 

@@ -29,7 +29,7 @@ def wrapper(args: Namespace) -> int:
     sidecar = [own_command(), *(["--config", args.places.config_file] if args.config else [])]
     text = _cmd(sidecar, args.gateway, agent) if sys.platform == "win32" else script(sidecar, args.gateway, agent)
     os.makedirs(folder, exist_ok=True)
-    temporary = new_private(target, text.encode())
+    temporary = new_private(target, os.fsencode(text))
     os.chmod(temporary, 0o755)  # noqa: S103 - a command, with no secret in it
     os.replace(temporary, target)
     print(f"{target} starts {agent} through gateway {args.gateway}.")
@@ -39,28 +39,40 @@ def wrapper(args: Namespace) -> int:
 
 
 def script(sidecar: list[str], gateway: str, agent: str) -> str:
-    """POSIX sh.  The sidecar by the path it has now, or from PATH when a new installation has moved it."""
+    """POSIX sh.  Sidecar and agent by the paths they have now, or from PATH when a new installation has moved them."""
     path, *options = sidecar
-    words = ["run", "-g", gateway, "--", agent]
+    words = " ".join(quote(word) for word in (*options, "run", "-g", gateway, "--"))
+    moved = quote(f"sidecar: {agent} is gone, starting {_stem(agent)} from PATH; write this wrapper again: sidecar wrapper {gateway}")
     return (
         "#!/bin/sh\n"
         f"# {executable.MARKER}: it may overwrite this file\n"
+        f"{executable.AGENT_LINE}{' '.join(agent.splitlines())}\n"
         f"sidecar={quote(path)}\n"
+        f"agent={quote(agent)}\n"
         '[ -x "$sidecar" ] || sidecar=sidecar\n'
-        f'exec "$sidecar" {" ".join(quote(word) for word in (*options, *words))} "$@"\n'
+        'if [ ! -x "$agent" ]; then\n'
+        f"    echo {moved} >&2\n"
+        f"    agent={quote(_stem(agent))}\n"
+        "fi\n"
+        f'exec "$sidecar" {words} "$agent" "$@"\n'
     )
 
 
 def _cmd(sidecar: list[str], gateway: str, agent: str) -> str:
     """The same for Windows.  A percent sign in a path is doubled: the shell would take it for a variable."""
-    path, *words = (f'"{word.replace("%", "%%")}"' for word in (*sidecar, "run", "-g", gateway, "--", agent))
+    path, *words = (f'"{word.replace("%", "%%")}"' for word in (*sidecar, "run", "-g", gateway, "--"))
+    quoted, name = (f'"{word.replace("%", "%%")}"' for word in (agent, _stem(agent)))
+    moved = f"sidecar: {quoted} is gone, starting {name} from PATH; write this wrapper again: sidecar wrapper {gateway}"
     lines = (
         "@echo off",
         f"rem {executable.MARKER}: it may overwrite this file",
         f"set SIDECAR_COMMAND={path}",
         f"if not exist {path} set SIDECAR_COMMAND=sidecar",
+        f"set SIDECAR_AGENT={quoted}",
+        f"if not exist {quoted} echo {moved} 1>&2",
+        f"if not exist {quoted} set SIDECAR_AGENT={name}",
     )
-    return "\r\n".join((*lines, f"%SIDECAR_COMMAND% {' '.join(words)} %*", ""))
+    return "\r\n".join((*lines, f"%SIDECAR_COMMAND% {' '.join(words)} %SIDECAR_AGENT% %*", ""))
 
 
 def own_command() -> str:
@@ -71,7 +83,7 @@ def own_command() -> str:
             return path
     try:
         return executable.find("sidecar", os.environ)
-    except (executable.NotFound, executable.NotExecutable):
+    except (executable.NotFound, executable.AgentGone, executable.NotExecutable):
         raise SidecarError("the command sidecar is not installed", "pipx install agent-sidecar, or call it by its path") from None
 
 
@@ -81,6 +93,8 @@ def _agent(command: str) -> str:
         path = executable.find(os.path.expanduser(command), os.environ)
     except executable.NotFound:
         raise SidecarError(f"{command} is not on PATH", hint) from None
+    except executable.AgentGone as error:
+        raise SidecarError(f"{error} is a wrapper of the sidecar's own, and the agent that it starts is gone", hint) from None
     except executable.NotExecutable as error:
         raise SidecarError(f"{error} is not executable", hint) from None
     if executable.is_ours(path):
