@@ -19,8 +19,7 @@ from sidecar.proxy.plan import Plans
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.upload import pieces, whole
-from sidecar.sessions.session import says_session
-from sidecar.wire.body import LARGE, Peek, peek, peek_at_ends
+from sidecar.wire.body import Peek, peek
 from sidecar.wire.fields import first
 
 if TYPE_CHECKING:
@@ -107,8 +106,7 @@ def _peek(named: ByName, body: Body | None) -> Peek:
     coding = first(named, b"content-encoding")
     if not body or (coding is not None and coding.strip().lower() not in {b"", b"identity"}):
         return Peek()
-    seen = peek_at_ends(body) if len(body) >= LARGE else None
-    return seen if seen is not None and (seen.user_id is not None or says_session(named)) else peek(body)
+    return peek(body)
 
 
 async def _secrets(gateway: Gateway, vault: Vault) -> tuple[str, dict[str, str]]:

@@ -100,11 +100,6 @@ def identify(bearer: Pass, fields: ByName, user_id: str | None) -> Caller:
     )
 
 
-def says_session(fields: ByName) -> bool:
-    """Whether the head tells it, so that `identify` needs no `user_id`."""
-    return any(first(fields, name) for name in _SESSION_FIELDS)
-
-
 def union(*groups: Iterable[str]) -> tuple[str, ...]:
     """All of them in order, each once."""
     return tuple(dict.fromkeys(tag for group in groups for tag in group))
