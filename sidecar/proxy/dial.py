@@ -130,6 +130,7 @@ async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
             if len(addresses) == 1 and addresses[0][0] == socket.AF_INET and not (via and tls):
                 # Nothing to choose between, so the loop connects by itself, for less than the way below costs.
                 _, connection = await loop.create_connection(Connection, *addresses[0][4][:2], ssl=tls, server_hostname=server_name)
+                _check_open(connection)
                 _watch(connection.transport.get_extra_info("socket"))
                 return connection
             sock = await aiohappyeyeballs.start_connection(
@@ -142,7 +143,21 @@ async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
             except BaseException:
                 sock.close()
                 raise
+            _check_open(connection)
             return connection
+
+
+def _check_open(connection: Connection) -> None:
+    """Raises OSError unless the system, too, calls it connected.
+
+    A loop takes a socket that becomes ready without an error for connected.  One that fails while it is being opened can be ready with
+    its error taken already; a request would be sent on it, and its end blamed on the gateway.
+    """
+    try:
+        connection.transport.get_extra_info("socket").getpeername()
+    except OSError:
+        connection.close()
+        raise
 
 
 def _socket(address: tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]) -> socket.socket:

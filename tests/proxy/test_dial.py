@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import datetime as dt
 import os
+import socket
 import ssl
 
 import pytest
@@ -17,6 +19,7 @@ from fakes.tunnel import proxy
 from sidecar.config.settings import Timeouts
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, Secret
+from sidecar.proxy import dial
 from sidecar.proxy.connection import ONE_WRITE
 from sidecar.proxy.dial import endpoint
 from sidecar.proxy.upstream import Upstream
@@ -53,6 +56,31 @@ async def ask(gateway, variables=None, timeouts=None, body=None):
             return message.status, sink.body
     finally:
         upstream.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+async def test_a_socket_that_is_taken_for_open_and_is_not_is_a_failure_to_connect(monkeypatch, address):
+    """Ready, without an error, and not connected: as a socket can be that fails while it is being opened."""
+
+    def unconnected(*_, **__):
+        sock = socket.socket(socket.AF_INET if address == "127.0.0.1" else socket.AF_INET6)
+        sock.setblocking(False)
+        return sock
+
+    loop = type(asyncio.get_running_loop())
+    create = loop.create_connection
+
+    async def taken_for_open(self, protocol, *_, sock=None, **__):
+        return await create(self, protocol, sock=sock or unconnected())
+
+    async def start_connection(*_, **__):
+        return unconnected()
+
+    monkeypatch.setattr(loop, "create_connection", taken_for_open)
+    monkeypatch.setattr(dial.aiohappyeyeballs, "start_connection", start_connection)
+    with pytest.raises(Refusal, match="no connection to") as refused:
+        await ask(gateway(f"http://{address}:9"))
+    assert refused.value.code == "unreachable"
 
 
 @pytest.mark.parametrize("how", ["ca_file", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"])
