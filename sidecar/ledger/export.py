@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from sidecar.errors import SidecarError
-from sidecar.ledger.reader import connect
+from sidecar.ledger.columns import TABLES
+from sidecar.ledger.reader import connect, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Rows = Iterator[dict[str, object]]
 
-_TABLES = ("hours", "requests")
-#: What SQLite has no type for.
-_LISTS, _CLAIMS = "tags", "stream"
+_TYPES: dict[str, type] = {"table": str} | {column.name: column.type for columns in TABLES.values() for column in columns}
 
 
 @contextmanager
@@ -25,28 +23,18 @@ def exported(path: str) -> Iterator[tuple[dict[str, type], Rows]]:
     """The columns of both tables with their types (str, int, float, bool, list of str), and the rows as they come off the disk.
 
     `table` says which one a row is from: a row of `hours` stands for as many requests as its `requests` says.
-    Rows written meanwhile are not among them.
+    Rows written meanwhile are not among them.  Raises SidecarError.
     """
     try:
         with closing(connect(path)) as connection:
             connection.execute("BEGIN")
-            yield _columns(connection), _rows(connection)
+            yield _TYPES, _rows(connection)
     except sqlite3.Error as error:
         raise SidecarError(f"the ledger {path} cannot be read: {error}", "see: sidecar doctor") from error
 
 
-def _columns(connection: sqlite3.Connection) -> dict[str, type]:
-    found: dict[str, type] = {"table": str}
-    for table in reversed(_TABLES):
-        for row in connection.execute(f"PRAGMA table_info({table})"):
-            found[row["name"]] = {"TEXT": str, "INTEGER": int, "REAL": float}[row["type"]]
-    return found | {_LISTS: list, _CLAIMS: bool}
-
-
 def _rows(connection: sqlite3.Connection) -> Rows:
-    for table in _TABLES:
-        for row in connection.execute(f"SELECT * FROM {table} ORDER BY started_at"):  # noqa: S608 -- one of two names of ours
-            values = {"table": table, **dict(row), _LISTS: json.loads(row[_LISTS])}
-            if values.get(_CLAIMS) is not None:
-                values[_CLAIMS] = bool(values[_CLAIMS])
-            yield values
+    for table in ("hours", "requests"):
+        names = ", ".join(column.name for column in TABLES[table])
+        for row in connection.execute(f"SELECT {names} FROM {table} ORDER BY started_at"):  # noqa: S608 -- this package's own names
+            yield {"table": table} | readable(row)

@@ -1,48 +1,39 @@
-"""Old rows -> one row per hour and everything they have in common: the file stays small, and no total changes."""
+"""Rolls old rows up into one row per hour and everything they have in common: the file stays small, and no total changes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidecar.ledger.columns import ADDED, APART, HOURS
+
 if TYPE_CHECKING:
     import sqlite3
 
-_IN_COMMON = (
-    "kind", "session", "run", "agent", "parent_agent", "gateway", "tags", "project", "repo", "branch", "client",
-    "model_requested", "model_sent", "model_served", "billing", "outcome", "error_type", "usage_source",
-)  # fmt: skip
-_ADDED_UP = (
-    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "thinking_tokens",
-    "web_search_requests", "web_fetch_requests", "cost_nanousd", "reported_cost_usd", "bytes_in", "bytes_out", "first_byte_ms",
-    "duration_ms",
-)  # fmt: skip
+_COLUMNS = ", ".join(column.name for column in HOURS)
 
-_COLUMNS = ", ".join((
-    "started_at", "first", "last", "requests", "priced_requests", "timed_requests", *_IN_COMMON, *_ADDED_UP,
-))  # fmt: skip
-
-#: The hour is the local one, so that it lies in one local day also where the zone is half an hour off.
-_HOUR = "strftime('%Y-%m-%dT%H:%M:00.000Z', strftime('%Y-%m-%d %H:00', started_at, 'localtime'), 'utc')"
+#: The beginning of the local hour, so that it lies in one local day also where the zone is half an hour off.  Counted back from the row:
+#: of an hour that comes twice when the clock goes back, each has its own beginning.
+_HOUR = "strftime('%Y-%m-%dT%H:%M:00.000Z', started_at, '-' || strftime('%M', started_at, 'localtime') || ' minutes')"
 
 _NEXT = "SELECT min(started_at) FROM requests WHERE started_at < :before AND finished_at < :settled"
 _OF_ITS_HOUR = f"""
     started_at >= :next AND started_at < strftime('%Y-%m-%dT%H:%M:%fZ', :next, '+1 hour') AND finished_at < :settled
     AND {_HOUR} = (SELECT {_HOUR} FROM (SELECT :next AS started_at))
-"""  # noqa: S608 -- made of this module's own names
+"""  # noqa: S608 -- made of this package's own names
 
 _SUM_UP = f"""
     INSERT INTO hours ({_COLUMNS})
-    SELECT {_HOUR}, min(started_at), max(started_at), count(*), count(cost_nanousd), count(first_byte_ms),
-        {", ".join(_IN_COMMON)}, {", ".join(f"sum({name})" for name in _ADDED_UP)}
-    FROM requests WHERE {_OF_ITS_HOUR} GROUP BY 1, {", ".join(_IN_COMMON)}
+    SELECT {_HOUR}, min(started_at), max(started_at), {", ".join(APART)},
+        count(*), count(cost_nanousd), count(first_byte_ms), {", ".join(f"sum({name})" for name in ADDED)}
+    FROM requests WHERE {_OF_ITS_HOUR} GROUP BY 1, {", ".join(APART)}
 """  # noqa: S608 -- see above
 _REMOVE = f"DELETE FROM requests WHERE {_OF_ITS_HOUR}"  # noqa: S608 -- see above
 
 #: Every request as the table `hours` would have it, single rows and hours alike: what sums are made from.
 BOTH = f"""
     SELECT {_COLUMNS} FROM hours UNION ALL
-    SELECT started_at, started_at, started_at, 1, cost_nanousd IS NOT NULL, first_byte_ms IS NOT NULL,
-        {", ".join((*_IN_COMMON, *_ADDED_UP))} FROM requests
+    SELECT started_at, started_at, started_at, {", ".join(APART)},
+        1, cost_nanousd IS NOT NULL, first_byte_ms IS NOT NULL, {", ".join(ADDED)} FROM requests
 """  # noqa: S608 -- see above
 
 

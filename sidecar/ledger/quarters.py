@@ -1,41 +1,31 @@
-"""The sums that reports are made from, one row per quarter of an hour and everything a report can group by.
+"""Sums of the ledger's rows per quarter of an hour and everything that a report can group by, so that a report about a year reads some
+ten thousand rows instead of a million.
 
-An index, nothing more: the table `quarters` always says what a GROUP BY over the ended `inference` rows of `requests` would say.
-Triggers keep it so, in the transaction that changes a row, whoever changes it; a question about a year then reads some ten thousand
-rows instead of a million.  A quarter lies in one local day and one local hour wherever one is: all zones are off UTC by quarters.
+The table `quarters` is a cache.  It holds the sums of every quarter, except those in the table `unsummed`.  Triggers put a quarter there
+in the transaction that changes one of its rows, whoever changes it.  Readers read the rows of such a quarter; the writer sums them up
+when the quarter is over.  When the definition below has changed, tables and triggers are made anew, and every quarter is summed up again.
+
+A quarter lies in one local day and one local hour in every zone: all are off UTC by whole quarters.
 """
 
-# ruff: noqa: S608 -- every query here is made of this module's own names
+# ruff: noqa: S608 -- every query here is made of this package's own names
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
+
+from sidecar.ledger.columns import GROUPED, SUMMED
 
 if TYPE_CHECKING:
     import sqlite3
 
 SECONDS = 900
 
+_MODEL = "coalesce(model_served, model_sent, model_requested)"
 #: What sums are grouped by, as SQL over a row of `requests` or `hours`.
-_DIMENSIONS = {
-    "session": "session",
-    "gateway": "gateway",
-    "model": "coalesce(model_served, model_sent, model_requested)",
-    "agent": "agent",
-    "tags": "tags",
-    "project": "project",
-    "repo": "repo",
-    "branch": "branch",
-    "client": "client",
-    "billing": "billing",
-}
+_DIMENSIONS = {name: name for name in GROUPED} | {"model": _MODEL}
 #: What may be unknown.  A sum of nothing but unknowns is unknown; times in whole microseconds, which add up the same in any order.
-_MEASURES = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cache_read_tokens": "cache_read_tokens",
-    "cache_write_5m_tokens": "cache_write_5m_tokens",
-    "cache_write_1h_tokens": "cache_write_1h_tokens",
-    "cost_nanousd": "cost_nanousd",
+_MEASURES = {name: name for name in SUMMED} | {
     "reported_nanousd": "CAST(round(reported_cost_usd * 1e9) AS INTEGER)",
     "difference_nanousd": "CAST(round(reported_cost_usd * 1e9) AS INTEGER) - cost_nanousd",
     "subscription_nanousd": "CASE WHEN billing = 'subscription' THEN cost_nanousd END",
@@ -52,19 +42,17 @@ _COUNTS = {
     "errors": (_FAILED, f"{_FAILED} * requests"),
 }
 
-DIMENSIONS = tuple(_DIMENSIONS)
 NUMBERS = (*_COUNTS, *_MEASURES)
 #: What `quarters`, the view `counted` and `OF_HOURS` have in common.
-COLUMNS = (*DIMENSIONS, *NUMBERS, "first", "last")
-
-_KNOWN = tuple(f"known_{name}" for name in _MEASURES)
-_STORED = ("quarter", *COLUMNS, *_KNOWN)
-# A zero is no text, so it stands for an unknown without being mistaken for a name.
-_ONE_GROUP = ", ".join(("session", "quarter", *(f"ifnull({name}, 0)" for name in DIMENSIONS if name != "session")))
+COLUMNS = (*_DIMENSIONS, *NUMBERS, "first", "last")
 
 
 def _sql(values: dict[str, str]) -> str:
     return ", ".join(f"{value} AS {name}" for name, value in values.items())
+
+
+def _quarter(row: str = "") -> str:
+    return f"CAST(strftime('%s', {row}started_at) AS INTEGER) / {SECONDS}"
 
 
 _REQUEST = _DIMENSIONS | {name: of_a_request for name, (of_a_request, _) in _COUNTS.items()} | _MEASURES
@@ -73,63 +61,94 @@ _HOUR = _DIMENSIONS | {name: of_an_hour for name, (_, of_an_hour) in _COUNTS.ite
 OF_HOURS = f"{_sql(_HOUR)}, first, last"
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """The table, with the sums of what is there (ten seconds for a million rows, once), and the triggers that keep it true."""
-    _fill(connection, "")
-    connection.execute(f"CREATE UNIQUE INDEX quarters_group ON quarters ({_ONE_GROUP})")
-    connection.execute("CREATE INDEX quarters_by_time ON quarters (quarter)")
-    for name, when, row, change in (
-        ("row_in", "AFTER INSERT", "NEW", _add("NEW")),
-        ("row_out", "BEFORE DELETE", "OLD", _take_away("OLD")),
-        ("row_changes", "BEFORE UPDATE", "OLD", _take_away("OLD")),
-        ("row_changed", "AFTER UPDATE", "NEW", _add("NEW")),
-    ):
-        connection.execute(
-            f"CREATE TRIGGER quarters_{name} {when} ON requests"
-            f" WHEN {row}.finished_at IS NOT NULL AND {row}.kind = 'inference' BEGIN {change} END"
-        )
+def _mark(row: str) -> str:
+    """SQL that puts the quarter of `row`, NEW. or OLD., into `unsummed` if the sums contain it."""
+    quarter = _quarter(row)
+    is_summed = f"{row}finished_at IS NOT NULL AND {row}kind = 'inference'"
+    return f"INSERT INTO unsummed SELECT {quarter} WHERE {is_summed} AND {quarter} NOT IN (SELECT quarter FROM unsummed);"
+
+
+_COUNTED = {"quarter": _quarter()} | _REQUEST | {"first": "started_at", "last": "started_at"}
+_TABLES = (
+    "TABLE unsummed (quarter INTEGER PRIMARY KEY)",
+    f"TABLE quarters (quarter INTEGER NOT NULL, {', '.join(COLUMNS)})",
+    f"VIEW counted AS SELECT id, started_at, finished_at, {_sql(_COUNTED)} FROM requests WHERE kind = 'inference'",
+)
+_DEFINITION = (
+    *_TABLES,
+    "INDEX quarters_by_time ON quarters (quarter)",
+    "INDEX quarters_by_session ON quarters (session, quarter)",
+    f"TRIGGER quarters_row_in AFTER INSERT ON requests BEGIN {_mark('NEW.')} END",
+    f"TRIGGER quarters_row_out AFTER DELETE ON requests BEGIN {_mark('OLD.')} END",
+    f"TRIGGER quarters_row_changed AFTER UPDATE ON requests BEGIN {_mark('OLD.')} {_mark('NEW.')} END",
+)
+_VERSION = hashlib.sha256("\n".join(_DEFINITION).encode()).hexdigest()
+_MARK_ALL = f"INSERT INTO unsummed SELECT DISTINCT {_quarter()} FROM requests"
+
+#: The rows of the quarters in `unsummed`, found by their start: `started_at` begins with the text of its second.
+UNSUMMED = f"""
+    unsummed CROSS JOIN counted
+    ON counted.started_at >= strftime('%Y-%m-%dT%H:%M:%S', unsummed.quarter * {SECONDS}, 'unixepoch')
+    AND counted.started_at < strftime('%Y-%m-%dT%H:%M:%S', (unsummed.quarter + 1) * {SECONDS}, 'unixepoch')
+"""
+_SUMS = {name: f"sum({name})" for name in NUMBERS} | {"first": "min(first)", "last": "max(last)"}
+_SUM_UP = f"""
+    INSERT INTO quarters (quarter, {", ".join(COLUMNS)})
+    SELECT counted.quarter, {", ".join(_SUMS.get(name, name) for name in COLUMNS)} FROM {UNSUMMED}
+    WHERE unsummed.quarter <= :last AND finished_at IS NOT NULL GROUP BY counted.quarter, {", ".join(_DIMENSIONS)}
+"""
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the ledger keeps the sums that are defined here."""
+    if not connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'caches'").fetchone():
+        return False
+    return connection.execute("SELECT 1 FROM caches WHERE name = 'quarters' AND definition = ?", (_VERSION,)).fetchone() is not None
+
+
+def refresh(connection: sqlite3.Connection) -> None:
+    """Make tables and triggers anew if their definition has changed; `sum_up` fills them."""
+    if is_current(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not is_current(connection):  # another instance may have come first
+            made = connection.execute(
+                "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view', 'table')"
+                " AND (name GLOB 'quarters*' OR name IN ('counted', 'unsummed')) ORDER BY type = 'table', type = 'view'"
+            ).fetchall()
+            for kind, name in made:
+                connection.execute(f"DROP {kind} {name}")
+            for statement in _DEFINITION:
+                connection.execute(f"CREATE {statement}")
+            connection.execute(_MARK_ALL)
+            connection.execute("INSERT OR REPLACE INTO caches VALUES ('quarters', ?)", (_VERSION,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def imitate(connection: sqlite3.Connection) -> None:
-    """For this connection alone, where the ledger is an earlier version's and has no such table."""
-    _fill(connection, "TEMP")
+    """For this connection alone, where the ledger keeps no sums, or those of another version: every quarter is read row by row."""
+    for statement in _TABLES:
+        connection.execute(f"CREATE TEMP {statement}")
+    connection.execute(_MARK_ALL)
 
 
-def _fill(connection: sqlite3.Connection, temp: str) -> None:
-    known = ", ".join(f"{value} IS NOT NULL AS known_{name}" for name, value in _MEASURES.items())
-    connection.execute(f"""
-        CREATE {temp} VIEW counted AS SELECT id, started_at, finished_at,
-            CAST(strftime('%s', started_at) AS INTEGER) / {SECONDS} AS quarter, {_sql(_REQUEST)},
-            started_at AS first, started_at AS last, {known}
-        FROM requests WHERE kind = 'inference'
-    """)
-    sums = {name: f"sum({name})" for name in (*NUMBERS, *_KNOWN)} | {"first": "min(first)", "last": "max(last)"}
-    filled = ", ".join(sums.get(name, name) for name in _STORED)
-    connection.execute(f"CREATE {temp} TABLE quarters ({', '.join(_STORED)})")
-    connection.execute(
-        f"INSERT INTO quarters SELECT {filled} FROM counted WHERE finished_at IS NOT NULL GROUP BY quarter, {', '.join(DIMENSIONS)}"
-    )
-
-
-def _add(row: str) -> str:
-    return _merged(row, "")
-
-
-def _take_away(row: str) -> str:
-    """The same with every number negated; a group from which all rows have gone goes too."""
-    return f"{_merged(row, '-')} DELETE FROM quarters WHERE session = {row}.session AND requests = 0;"
-
-
-def _merged(row: str, sign: str) -> str:
-    numbers = {*NUMBERS, *_KNOWN}
-    values = ", ".join(sign + name if name in numbers else name for name in _STORED)
-    changes = [f"{name} = {name} + excluded.{name}" for name in (*_COUNTS, *_KNOWN)]
-    changes += [
-        f"{name} = CASE WHEN known_{name} + excluded.known_{name} THEN ifnull({name}, 0) + ifnull(excluded.{name}, 0) END"
-        for name in _MEASURES
-    ]
-    changes += ["first = min(first, excluded.first)", "last = max(last, excluded.last)"]
-    return (
-        f"INSERT INTO quarters ({', '.join(_STORED)}) SELECT {values} FROM counted WHERE id = {row}.id"
-        f" ON CONFLICT ({_ONE_GROUP}) DO UPDATE SET {', '.join(changes)};"
-    )
+def sum_up(connection: sqlite3.Connection, before: float, most: int) -> bool:
+    """Sum up the oldest `most` quarters that are due and ended before `before`, in one transaction; False: there were none."""
+    due = "SELECT max(quarter) FROM (SELECT quarter FROM unsummed WHERE quarter < ? ORDER BY quarter LIMIT ?)"
+    (last,) = connection.execute(due, (before // SECONDS, most)).fetchone()
+    if last is None:
+        return False
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in (
+        "DELETE FROM quarters WHERE quarter IN (SELECT quarter FROM unsummed WHERE quarter <= :last)",
+        _SUM_UP,
+        "DELETE FROM unsummed WHERE quarter <= :last",
+    ):
+        connection.execute(statement, {"last": last})
+    connection.execute("COMMIT")
+    return True

@@ -1,4 +1,4 @@
-"""Questions to the ledger, read-only, over a connection of their own: they work with the daemon down.
+"""Reports from the ledger, read over a connection of their own: they work with the daemon down.
 
 Sums are over `inference` requests.  A sum of nothing but unknowns is unknown, None; a cost is the sum of what has a price, with the
 number of requests that have none beside it.
@@ -6,12 +6,12 @@ number of requests that have none beside it.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, TypedDict
 
 from sidecar.clock import moment
+from sidecar.ledger.columns import NAMES, TOKENS
 from sidecar.ledger.quarters import NUMBERS
-from sidecar.ledger.reader import reading
+from sidecar.ledger.reader import readable, reading
 from sidecar.ledger.sums import question, question_of_run
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ KEYS = {
     "day": "strftime('%Y-%m-%d', first, 'localtime')",
     "hour": "strftime('%Y-%m-%dT%H:00', first, 'localtime')",
 }
-_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
-_INPUT_SIDE = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+_INPUT_SIDE = tuple(name for name in TOKENS if name != "output_tokens")
+_COLUMNS = ", ".join(NAMES)
 
 
 class Report(TypedDict):
@@ -89,8 +89,8 @@ def report_of_run(path: str, session: str, run: str) -> Report:
 def _requests(connection: sqlite3.Connection, since: float | None, until: float | None, only: Mapping[str, str]) -> list[Row]:
     given = {f"{name} = ?": value for name, value in only.items()}
     given |= {f"started_at {sign} ?": moment(when) for sign, when in ((">=", since), ("<", until)) if when is not None}
-    query = f"SELECT * FROM requests WHERE {' AND '.join(('1', *given))} ORDER BY started_at, id"  # noqa: S608 -- this module's own text
-    return [_readable(row) for row in connection.execute(query, [*given.values()])]
+    query = f"SELECT {_COLUMNS} FROM requests WHERE {' AND '.join(('1', *given))} ORDER BY started_at, id"  # noqa: S608 -- this module's own text
+    return [readable(row) for row in connection.execute(query, [*given.values()])]
 
 
 def _added(rows: Iterable[Row]) -> Row:
@@ -115,7 +115,7 @@ def _shown(sums: Row) -> Row:
     read_or_not = [tokens for name in _INPUT_SIDE if (tokens := number[name]) is not None]
     return {
         "requests": requests,
-        **{name: number[name] for name in _TOKENS},
+        **{name: number[name] for name in TOKENS},
         "cost_usd": _per(number["cost_nanousd"], 1e9),
         "unpriced_requests": requests - (number["priced_requests"] or 0),
         "subscription_cost_usd": _per(number["subscription_nanousd"], 1e9),
@@ -133,9 +133,3 @@ def _shown(sums: Row) -> Row:
 
 def _per(value: int | None, unit: float) -> float | None:
     return value / unit if value is not None and unit else None
-
-
-def _readable(row: sqlite3.Row) -> Row:
-    """What SQLite has no type for."""
-    stream = row["stream"]
-    return {**dict(row), "tags": json.loads(row["tags"]), "stream": None if stream is None else bool(stream)}

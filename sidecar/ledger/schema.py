@@ -1,6 +1,7 @@
-"""The ledger's tables, as migrations: named functions, each applied once, in its own transaction with its record.
+"""The ledger's tables, as migrations: each applied once, in its own transaction with its record.
 
-A name that is not known here was applied by a newer sidecar: such a ledger is left alone.
+A migration is SQL that never changes once it is released.  What it makes is never named by today's constants: ledgers of every released
+version are in `tests/ledger/released`.  A ledger with a migration that is not known here was written by a newer sidecar, and is left alone.
 """
 
 from __future__ import annotations
@@ -8,15 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.errors import SidecarError
 from sidecar.launch.places import make_private
-from sidecar.ledger import quarters as sums
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from sidecar.ledger import quarters
 
 #: How long a statement waits for another program's lock before it counts as failed; jobs wait in memory meanwhile.
 BUSY_SECONDS = 1.0
@@ -52,6 +49,7 @@ def connect(path: str) -> sqlite3.Connection:
         if not is_shrinkable:  # holds from the first table on, or from the next VACUUM
             connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         migrate(connection, path)
+        quarters.refresh(connection)
         if not is_shrinkable:
             _rewrite(connection)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -70,17 +68,17 @@ def check_version(path: str) -> None:
 
 
 def _refuse_newer(applied: set[str], path: str) -> None:
-    if applied - {migration.__name__ for migration in MIGRATIONS}:
+    if applied - MIGRATIONS.keys():
         raise LedgerTooNew(path)
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
-    known = {migration.__name__: migration for migration in MIGRATIONS}
+    """Bring the tables up to date.  Raises LedgerTooNew, sqlite3.Error."""
     applied = _applied(connection)
     _refuse_newer(applied, path)
-    for name, migration in known.items():
+    for name in MIGRATIONS:
         if name not in applied:
-            _apply(connection, name, migration)
+            _apply(connection, name)
 
 
 def _rewrite(connection: sqlite3.Connection) -> None:
@@ -95,13 +93,14 @@ def _applied(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM migrations")}
 
 
-def _apply(connection: sqlite3.Connection, name: str, migration: Callable[[sqlite3.Connection], None]) -> None:
+def _apply(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another instance may have come first.
         if name not in _applied(connection):
             connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
-            migration(connection)
+            for statement in MIGRATIONS[name]:
+                connection.execute(statement)
             connection.execute("INSERT INTO migrations VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", (name,))
         connection.execute("COMMIT")
     except BaseException:
@@ -110,82 +109,67 @@ def _apply(connection: sqlite3.Connection, name: str, migration: Callable[[sqlit
         raise
 
 
-def requests(connection: sqlite3.Connection) -> None:
-    """One row per request for which a gateway was tried.  Times are UTC, ISO 8601 with milliseconds; NULL is unknown."""
-    connection.execute("""
-        CREATE TABLE requests (
-            id TEXT PRIMARY KEY,
-            instance TEXT NOT NULL,
-            started_at TEXT NOT NULL,
-            finished_at TEXT,
-            kind TEXT NOT NULL CHECK (kind IN ('inference', 'count', 'other')),
-            session TEXT NOT NULL,
-            run TEXT,
-            agent TEXT,
-            parent_agent TEXT,
-            gateway TEXT NOT NULL,
-            tags TEXT NOT NULL,
-            project TEXT,
-            repo TEXT,
-            branch TEXT,
-            client TEXT,
-            method TEXT NOT NULL,
-            path TEXT NOT NULL,
-            model_requested TEXT,
-            model_sent TEXT,
-            model_served TEXT,
-            stream INTEGER,
-            status INTEGER,
-            outcome TEXT,
-            error_type TEXT,
-            stop_reason TEXT,
-            message_id TEXT,
-            request_id TEXT,
-            input_tokens INTEGER,
-            output_tokens INTEGER,
-            cache_read_tokens INTEGER,
-            cache_write_5m_tokens INTEGER,
-            cache_write_1h_tokens INTEGER,
-            thinking_tokens INTEGER,
-            web_search_requests INTEGER,
-            web_fetch_requests INTEGER,
-            iterations TEXT,
-            service_tier TEXT,
-            speed TEXT,
-            inference_geo TEXT,
-            cache_status TEXT,
-            usage_source TEXT,
-            billing TEXT NOT NULL,
-            cost_nanousd INTEGER,
-            price_source TEXT,
-            reported_cost_usd REAL,
-            bytes_in INTEGER,
-            bytes_out INTEGER,
-            first_byte_ms REAL,
-            duration_ms REAL,
-            retry_count INTEGER
-        )
-    """)
-    connection.execute("CREATE INDEX requests_by_start ON requests (started_at)")
-    connection.execute("CREATE INDEX requests_by_session ON requests (session, started_at)")
-    connection.execute("CREATE INDEX requests_open ON requests (instance) WHERE finished_at IS NULL")
+#: One row per request for which a gateway was tried.  Times are UTC, ISO 8601 with milliseconds; NULL is unknown.
+_REQUESTS = """
+CREATE TABLE requests (
+    id TEXT PRIMARY KEY,
+    instance TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    kind TEXT NOT NULL CHECK (kind IN ('inference', 'count', 'other')),
+    session TEXT NOT NULL,
+    run TEXT,
+    agent TEXT,
+    parent_agent TEXT,
+    gateway TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    project TEXT,
+    repo TEXT,
+    branch TEXT,
+    client TEXT,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    model_requested TEXT,
+    model_sent TEXT,
+    model_served TEXT,
+    stream INTEGER,
+    status INTEGER,
+    outcome TEXT,
+    error_type TEXT,
+    stop_reason TEXT,
+    message_id TEXT,
+    request_id TEXT,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    cache_read_tokens INTEGER,
+    cache_write_5m_tokens INTEGER,
+    cache_write_1h_tokens INTEGER,
+    thinking_tokens INTEGER,
+    web_search_requests INTEGER,
+    web_fetch_requests INTEGER,
+    iterations TEXT,
+    service_tier TEXT,
+    speed TEXT,
+    inference_geo TEXT,
+    cache_status TEXT,
+    usage_source TEXT,
+    billing TEXT NOT NULL,
+    cost_nanousd INTEGER,
+    price_source TEXT,
+    reported_cost_usd REAL,
+    bytes_in INTEGER,
+    bytes_out INTEGER,
+    first_byte_ms REAL,
+    duration_ms REAL,
+    retry_count INTEGER
+)
+"""
 
-
-def hours(connection: sqlite3.Connection) -> None:
-    """What became of rows older than `ledger.keep`: one per hour and everything they had in common, so that no total changes."""
-    connection.execute(f"CREATE TABLE hours ({HOURS_COLUMNS})")
-    connection.execute("CREATE INDEX hours_by_start ON hours (started_at)")
-    connection.execute("CREATE INDEX hours_by_session ON hours (session, started_at)")
-
-
-def quarters(connection: sqlite3.Connection) -> None:
-    """The sums of the rows that there are, for reports."""
-    sums.create(connection)
-
-
+#: What became of rows older than `ledger.keep`: one row per hour and everything they had in common, so that no total changes.
 #: `started_at` is the hour's beginning, `first` and `last` the first and last start in it; a sum of nothing but unknowns is NULL.
 #: `priced_requests` have a cost, `timed_requests` a `first_byte_ms`.
-HOURS_COLUMNS = """
+_HOURS = """
+CREATE TABLE hours (
     started_at TEXT NOT NULL,
     first TEXT NOT NULL,
     last TEXT NOT NULL,
@@ -224,6 +208,24 @@ HOURS_COLUMNS = """
     bytes_out INTEGER,
     first_byte_ms REAL,
     duration_ms REAL
+)
 """
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (requests, hours, quarters)
+#: By name, in the order in which they are applied.
+MIGRATIONS: dict[str, tuple[str, ...]] = {
+    "requests": (
+        _REQUESTS,
+        "CREATE INDEX requests_by_start ON requests (started_at)",
+        "CREATE INDEX requests_by_session ON requests (session, started_at)",
+        "CREATE INDEX requests_open ON requests (instance) WHERE finished_at IS NULL",
+    ),
+    "hours": (
+        _HOURS,
+        "CREATE INDEX hours_by_start ON hours (started_at)",
+        "CREATE INDEX hours_by_session ON hours (session, started_at)",
+    ),
+    # Its tables are a cache by now, and `quarters.refresh` drops them.
+    "quarters": (),
+    # `definition` tells which version of the program made the cache `name`.
+    "caches": ("CREATE TABLE caches (name TEXT PRIMARY KEY, definition TEXT NOT NULL)",),
+}

@@ -15,6 +15,7 @@ from msgspec.structs import astuple
 from sidecar.clock import moment
 from sidecar.ledger.balance import balance
 from sidecar.ledger.hours import give_back, roll_up
+from sidecar.ledger.quarters import sum_up
 from sidecar.ledger.row import COLUMNS, storable
 from sidecar.ledger.schema import connect
 
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from sidecar.budgets.budget import Account, Spent
     from sidecar.ledger.row import Row
 
-#: Rows written by one statement.  Each statement gives the interpreter's lock away and waits up to 5 ms to get it back while the
-#: event loop is busy: one by one, 64 rows took up to 200 ms.
-ROWS_AT_ONCE = 16
+#: Rows written by one statement, if SQLite takes so many values.  Each statement gives the interpreter's lock away and waits up to 5 ms to
+#: get it back while the event loop is busy: one by one, 64 rows took up to 200 ms.
+ROWS_AT_ONCE = 64
 #: Free pages, of 4 KiB, given back in one step.
 PAGES_AT_ONCE = 256
+#: Quarters of an hour summed up in one step: a day's.
+QUARTERS_AT_ONCE = 96
+#: An update leaves the columns alone that have an index and never change: SQLite would write the index anew.
+_CHANGING = tuple(name for name in COLUMNS if name not in {"id", "instance", "started_at", "session"})
 
 # A row is None for the most part.  Where sqlite3 is told of no adapter for that it asks the value for one, and fails: 0.5 µs each.
 sqlite3.register_adapter(type(None), lambda none: none)
@@ -79,9 +84,10 @@ class Store:
         Returns False if the file was deleted or replaced meanwhile: open it again and write them again.  Raises sqlite3.Error, OSError.
         """
         with self._opened_file() as connection:
+            at_once = min(ROWS_AT_ONCE, connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(COLUMNS))
             connection.execute("BEGIN IMMEDIATE")
-            for first in range(0, len(rows), ROWS_AT_ONCE):
-                self._upsert(connection, rows[first : first + ROWS_AT_ONCE])
+            for first in range(0, len(rows), at_once):
+                self._upsert(connection, rows[first : first + at_once])
             connection.execute("COMMIT")
         return self._is_in_place()
 
@@ -90,13 +96,18 @@ class Store:
         with self._opened_file() as connection:
             return balance(connection, account)
 
-    def tidy(self, before: float, settled: float) -> bool:
-        """One step: an hour of rows from before `before` summed up that ended before `settled`, or some free pages given back.
+    def tidy(self, before: float | None, settled: float) -> bool:
+        """One step of upkeep, of rows that ended before `settled`: sum up quarters that are over, roll up an hour from before `before`
+        (None: keep every row), or give free pages back.
 
         False: nothing was left to do.  Raises sqlite3.Error.
         """
         with self._opened_file() as connection:
-            return roll_up(connection, moment(before), moment(settled)) or give_back(connection, PAGES_AT_ONCE)
+            return (
+                sum_up(connection, settled, QUARTERS_AT_ONCE)
+                or (before is not None and roll_up(connection, moment(before), moment(settled)))
+                or give_back(connection, PAGES_AT_ONCE)
+            )
 
     def was_changed_elsewhere(self) -> bool:
         """Whether another connection than ours has written since we last asked, or since the file was opened.  Raises sqlite3.Error."""
@@ -154,6 +165,11 @@ class Store:
         self._on_loss("ledger.damaged", f"{self._path}: {error}; it was moved to {aside} and a new ledger begun")
 
 
+def is_locked(error: Exception) -> bool:
+    """Whether another program has locked the file."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def _damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
 
@@ -196,5 +212,5 @@ def _close_lost(connection: sqlite3.Connection, alive: Collection[str]) -> None:
 def _upsert(rows: int) -> str:
     """For so many rows.  sqlite3 keeps the prepared statement by its text."""
     marks = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "id")
+    changes = ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
     return f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES {marks} ON CONFLICT (id) DO UPDATE SET {changes}"  # noqa: S608 -- our names

@@ -1,7 +1,7 @@
-"""A report's question, as SQL: whole quarters from their sums, what is left at the two ends of the period row by row.
+"""A report's query, as SQL: whole quarters from their sums, or from their rows if they have not been summed up yet; pieces of quarters
+at the two ends of the period from their rows.
 
-Of a quarter that is cut by the period only rows that are still kept can be counted; hours that have taken the place of old rows
-belong to the period that their beginning lies in.
+Hours that have taken the place of old rows belong to the period that their beginning lies in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sidecar.clock import moment
-from sidecar.ledger.quarters import COLUMNS, NUMBERS, OF_HOURS, SECONDS
+from sidecar.ledger.quarters import COLUMNS, NUMBERS, OF_HOURS, SECONDS, UNSUMMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,20 +26,26 @@ def question(key: str, since: float | None, until: float | None, only: Mapping[s
 
     `only`: columns and the one value wanted.  A `key` that speaks of `tag` counts a request once for each of its tags.
     """
-    whole, edges = quarters_within(since, until)
-    arms = [
-        _arm(_COLUMNS, "quarters", "quarter", whole, only),
-        # The plus keeps SQLite from reading a whole year by its start: open rows have an index of their own.
-        _arm(_COLUMNS, "counted", "+started_at", (_text(since), _text(until)), only, "finished_at IS NULL"),
-        _arm(OF_HOURS, "hours", "started_at", (_text(since), _text(until)), only, "kind = 'inference'"),
-        *(_arm(_COLUMNS, "counted", "started_at", (_text(begin), _text(end)), only, "finished_at IS NOT NULL") for begin, end in edges),
-    ]
+    ended, values = ended_requests(since, until, only)
+    # The plus keeps SQLite from reading a whole year by its start: open rows have an index of their own.
+    arm = _arm(_COLUMNS, "counted", "+started_at", (_text(since), _text(until)), only, "finished_at IS NULL")
     tags = "LEFT JOIN json_each(tags) AS tag" if "tag." in key else ""
-    used = " UNION ALL ".join(sql for sql, _ in arms)
-    return (
-        f"SELECT {key} AS key, {_SUMS}, min(first) AS first, max(last) AS last FROM ({used}) {tags} GROUP BY 1 ORDER BY first, key",  # noqa: S608 -- names of this package's own
-        [value for _, values in arms for value in values],
-    )
+    used = f"{ended} UNION ALL {arm[0]}"
+    sums = f"SELECT {key} AS key, {_SUMS}, min(first) AS first, max(last) AS last"
+    return f"{sums} FROM ({used}) {tags} GROUP BY 1 ORDER BY first, key", [*values, *arm[1]]
+
+
+def ended_requests(since: float | None, until: float | None, only: Mapping[str, str]) -> tuple[str, Sequence[object]]:
+    """SQL and its values for the ended requests of a period with the columns of `quarters`: sums, single rows and hours."""
+    whole, edges = quarters_within(since, until)
+    ended = "finished_at IS NOT NULL"
+    arms = [
+        _arm(_COLUMNS, "quarters", "quarter", whole, only, "quarter NOT IN (SELECT quarter FROM unsummed)"),
+        _arm(_COLUMNS, UNSUMMED, "unsummed.quarter", whole, only, ended),
+        _arm(OF_HOURS, "hours", "started_at", (_text(since), _text(until)), only, "kind = 'inference'"),
+        *(_arm(_COLUMNS, "counted", "started_at", (_text(begin), _text(end)), only, ended) for begin, end in edges),
+    ]
+    return " UNION ALL ".join(sql for sql, _ in arms), [value for _, values in arms for value in values]
 
 
 def question_of_run() -> str:

@@ -28,7 +28,7 @@ from sidecar.ledger.balance import balance
 from sidecar.ledger.entry import Closing, Kind, Opening
 from sidecar.ledger.reader import reading
 from sidecar.ledger.row import billed, close
-from sidecar.ledger.store import Store
+from sidecar.ledger.store import Store, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -55,8 +55,8 @@ _PRICES_SECONDS = 5.0
 _PRICES_RETRY_SECONDS = 60.0
 _LAST_TRIES_SECONDS = 3.0
 _STOP_SECONDS = 10.0
-#: Between two steps of upkeep, and until the next look when there was nothing to do.
-_TIDY_SECONDS, _TIDY_AGAIN_SECONDS = 0.02, 3600.0
+#: Between two steps of upkeep, and until the next one when there was nothing to do: every quarter of an hour there are sums to make.
+_TIDY_SECONDS, _TIDY_AGAIN_SECONDS = 0.02, 900.0
 #: A row that ended this long ago has its cost: it is not written again.
 _SETTLED_SECONDS = 60.0
 
@@ -203,13 +203,13 @@ class Ledger:
             for _ in range(JOBS_AT_ONCE):
                 self._handle(self._queue.get_nowait())
 
-    def _longest_wait(self) -> float | None:
-        """Seconds until there is something to do if no job comes; None: nothing is due."""
+    def _longest_wait(self) -> float:
+        """Seconds until there is something to do if no job comes."""
         if self._unpriced and self._cost is not None:
             return 0.0
         if self._waiting or self._failure is not None:
             return max(self._retry_at - time.monotonic(), 0.0)
-        return None if self._keep_seconds is None else max(self._tidy_at - time.monotonic(), 0.0)
+        return max(self._tidy_at - time.monotonic(), 0.0)
 
     def _handle(self, job: _Job) -> None:
         match job:
@@ -381,16 +381,21 @@ class Ledger:
         try:
             if self.spending.has_accounts and self._store.was_changed_elsewhere():
                 self._sum_up_anew()
-            if is_idle and self._keep_seconds is not None and time.monotonic() >= self._tidy_at:
-                self._tidy(time.time(), self._keep_seconds)
+            if is_idle and time.monotonic() >= self._tidy_at:
+                self._tidy(time.time())
         except (sqlite3.Error, OSError) as error:
             self._tidy_at = time.monotonic() + _TIDY_AGAIN_SECONDS
-            self._on_problem("ledger.untidy", f"{self._path}: {error}; old rows stay as they are for an hour")
+            if is_locked(error):
+                return  # upkeep can wait; rows that cannot be written say so
+            self._on_problem("ledger.untidy", f"{self._path}: {error}; old rows stay as they are for a quarter of an hour")
 
-    def _tidy(self, now: float, keep_seconds: float) -> None:
-        oldest_kept = datetime.fromtimestamp(max(now - keep_seconds, 0)).astimezone().replace(minute=0, second=0, microsecond=0)
+    def _tidy(self, now: float) -> None:
         self._store.open(self._alive)
-        is_more = self._store.tidy(oldest_kept.timestamp(), now - _SETTLED_SECONDS)
+        oldest_kept = None
+        if self._keep_seconds is not None:
+            hour = datetime.fromtimestamp(max(now - self._keep_seconds, 0)).astimezone().replace(minute=0, second=0, microsecond=0)
+            oldest_kept = hour.timestamp()
+        is_more = self._store.tidy(oldest_kept, now - _SETTLED_SECONDS)
         self._tidy_at = time.monotonic() + (_TIDY_SECONDS if is_more else _TIDY_AGAIN_SECONDS)
 
 

@@ -155,40 +155,31 @@ def test_the_file_gives_back_its_pages(tmp_path):
     assert Path(path).stat().st_size < size / 5
 
 
-def first_version(path: str) -> None:
-    """A ledger as the first version left it: no hours, no way to shrink."""
-    with at_end_close(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
-        schema.requests(connection)
-        connection.execute("INSERT INTO migrations VALUES ('requests', '2026-11-01T00:00:00.000Z')")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(
-            "INSERT INTO requests (id, instance, started_at, finished_at, kind, session, gateway, tags, method, path, billing, outcome,"
-            " input_tokens) VALUES ('1', 'old', '2026-11-01T10:00:00.000Z', '2026-11-01T10:00:01.000Z', 'inference', 's1', 'vercel', '[]',"
-            " 'POST', '/v1/messages', 'metered', 'complete', 5)"
-        )
-
-
-def test_an_earlier_versions_ledger_is_read_as_it_is(tmp_path):
-    path = str(tmp_path / "ledger.db")
-    first_version(path)
-    before = Path(path).read_bytes()
-    assert report(path)["total"]["input_tokens"] == 5
-    assert Path(path).read_bytes() == before
-
-
-def test_an_earlier_versions_ledger_is_brought_up_to_date_with_its_rows(tmp_path):
-    path = str(tmp_path / "ledger.db")
-    first_version(path)
-    ledger = Ledger(path, "one", print)
-    ledger.start()
-    ledger.stop()
-    with at_end_close(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert report(path)["total"]["input_tokens"] == 5
-    assert roll_up(path, NOON) == 1
-    assert report(path)["total"]["input_tokens"] == 5
+def test_an_hour_that_comes_twice_is_rolled_up_as_two(tmp_path, monkeypatch):
+    """In Berlin the clock goes back from 03:00 to 02:00 at 01:00 UTC."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        path = str(tmp_path / "ledger.db")
+        twice = datetime(2026, 10, 25, 1, tzinfo=UTC)
+        ledger = Ledger(path, "one", print)
+        ledger.start()
+        for number, minutes in enumerate((-90, -30, -1, 1, 30, 90)):
+            started_at = (twice + timedelta(minutes=minutes)).timestamp()
+            ledger.open(opening(number, started_at=started_at))
+            ledger.close(closing(number, finished_at=started_at + 1))
+        ledger.stop()
+        asked = [{"since": twice}, {"until": twice}, {"since": twice - timedelta(hours=1), "until": twice + timedelta(hours=1)}]
+        before = [report(path, "hour", **period) for period in asked]
+        assert [found["total"]["requests"] for found in before] == [3, 3, 4]
+        assert roll_up(path, NOON) == 4
+        with at_end_close(reader.connect(path)) as connection:
+            begun = [row["started_at"][11:16] for row in connection.execute("SELECT started_at FROM hours ORDER BY 1")]
+        assert begun == ["23:00", "00:00", "01:00", "02:00"]
+        assert [report(path, "hour", **period) for period in asked] == before
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_writer_sums_up_what_is_older_than_is_kept_as_soon_as_it_has_time(path):

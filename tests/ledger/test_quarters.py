@@ -1,4 +1,4 @@
-"""The sums of `quarters` say what a plain query over the rows would say, whatever has been done to the rows."""
+"""Reports say what a plain query over the rows would say, whatever has been done to the rows and whatever has been summed up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sidecar.clock import moment
-from sidecar.ledger import hours, schema
+from sidecar.ledger import hours, quarters, schema
 from sidecar.ledger.reports import KEYS, report
 from sidecar.ledger.sums import quarters_within
 
@@ -19,6 +19,8 @@ from sidecar.ledger.sums import quarters_within
 BEGIN = 1792872000
 SPAN = 12 * 3600
 LATER = "2030"
+
+FILLED = "instance, started_at, finished_at, kind, session, gateway, tags, method, path, billing"
 
 PLAIN = """
     SELECT {key} AS key, count(*) AS requests, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
@@ -103,10 +105,17 @@ def put(connection: sqlite3.Connection, row: dict[str, object]) -> None:
 
 
 def lived(path: str, dice: random.Random) -> None:
-    """A ledger after a life of 600 rows: opened, ended, opened and ended at once, priced again, overwritten, deleted, left open."""
+    """A ledger after a life of 600 rows: opened, ended, opened and ended at once, priced again, overwritten, deleted, left open.
+
+    Quarters are summed up on the way, so that some are up to date, some have changed since, and some have never been summed up.
+    """
     with at_end_close(schema.connect(path)) as connection:
         connection.execute("BEGIN")
         for number in range(600):
+            if number % 150 == 149:
+                connection.execute("COMMIT")
+                quarters.sum_up(connection, BEGIN + SPAN * dice.random(), 20)
+                connection.execute("BEGIN")
             row = begun(dice, number)
             if dice.random() < 0.7:
                 put(connection, row)
@@ -114,8 +123,19 @@ def lived(path: str, dice: random.Random) -> None:
                 put(connection, row | ended(dice))
             if dice.random() < 0.1:
                 connection.execute("DELETE FROM requests WHERE id = ?", (f"{dice.randrange(number + 1):08}",))
-        connection.execute("UPDATE requests SET cost_nanousd = NULL WHERE session = 's1' AND model_served = 'served'")
         connection.execute("COMMIT")
+        while quarters.sum_up(connection, BEGIN + SPAN / 2, 7):
+            pass
+        connection.execute("UPDATE requests SET cost_nanousd = NULL WHERE session = 's1' AND model_served = 'served' AND id > '00000300'")
+
+
+def sum_up(path: str) -> list[tuple[object, ...]]:
+    """Sum up every quarter that is due.  Returns all sums."""
+    with at_end_close(schema.connect(path)) as connection:
+        while quarters.sum_up(connection, BEGIN + 2 * SPAN, 3):
+            pass
+        assert connection.execute("SELECT * FROM unsummed").fetchall() == []
+        return sorted(connection.execute("SELECT * FROM quarters").fetchall(), key=repr)
 
 
 @pytest.fixture(params=["UTC", "Europe/Berlin", "Asia/Kathmandu"])
@@ -141,27 +161,87 @@ def test_every_report_of_any_period_equals_the_plain_query(tmp_path, zone, seed)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_sums_kept_are_those_that_filling_the_table_anew_would_give(tmp_path, seed):
+def test_summing_up_changes_no_report_and_gives_what_summing_up_anew_would_give(tmp_path, seed, monkeypatch):
     path = str(tmp_path / "ledger.db")
     lived(path, random.Random(seed))
+    before = {by: report(path, by) for by in KEYS}
+    kept = sum_up(path)
+    assert len(kept) > 100
+    assert {by: report(path, by) for by in KEYS} == before
+    monkeypatch.setattr(quarters, "_VERSION", "of the next release")
+    assert {by: report(path, by) for by in KEYS} == before  # its program reads what an older one has left
+    assert sum_up(path) == kept
+    assert {by: report(path, by) for by in KEYS} == before
+
+
+def test_sums_with_another_definition_are_replaced_and_those_with_the_same_are_kept(tmp_path, monkeypatch):
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(0))
+    sum_up(path)
     with at_end_close(schema.connect(path)) as connection:
-        kept = connection.execute("SELECT * FROM quarters").fetchall()
-        connection.executescript("DROP VIEW counted; DROP TABLE quarters; DELETE FROM migrations WHERE name = 'quarters'")
-        for name in ("row_in", "row_out", "row_changes", "row_changed"):
-            connection.execute(f"DROP TRIGGER IF EXISTS quarters_{name}")
-        schema.migrate(connection, path)
-        assert sorted(kept, key=repr) == sorted(connection.execute("SELECT * FROM quarters").fetchall(), key=repr)
+        assert connection.execute("SELECT count(*) FROM unsummed").fetchone() == (0,)
+    monkeypatch.setattr(quarters, "_VERSION", "of the next release")
+    with at_end_close(schema.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM quarters").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM unsummed").fetchone()[0] == SPAN / 900
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE requests SET output_tokens = output_tokens + 1",
+        "UPDATE requests SET started_at = '2026-10-25T01:00:00.000Z' WHERE id < '00000100'",
+        "UPDATE requests SET finished_at = NULL, outcome = NULL WHERE id < '00000100'",
+        "UPDATE requests SET kind = 'other' WHERE id < '00000100'",
+        "DELETE FROM requests WHERE id < '00000100'",
+        f"INSERT OR ABORT INTO requests (id, {FILLED}) SELECT 'new' || id, {FILLED} FROM requests",
+    ],
+)
+def test_whoever_changes_rows_that_are_summed_up_reports_stay_true(tmp_path, change):
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(3))
+    sum_up(path)
+    with at_end_close(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(change)
+    assert reported(path, "model", BEGIN, BEGIN + SPAN) == plain(path, "model", BEGIN, BEGIN + SPAN)
+    sum_up(path)
+    assert reported(path, "model", BEGIN, BEGIN + SPAN) == plain(path, "model", BEGIN, BEGIN + SPAN)
 
 
 def test_rows_that_become_hours_leave_the_sums_and_no_report_changes(tmp_path):
     path = str(tmp_path / "ledger.db")
     lived(path, random.Random(1))
+    sum_up(path)
     before = {by: report(path, by) for by in KEYS}
     with at_end_close(schema.connect(path)) as connection:
         while hours.roll_up(connection, moment(BEGIN + SPAN / 2), LATER):
             pass
+    assert {by: report(path, by) for by in KEYS} == before
+    sum_up(path)
+    with at_end_close(schema.connect(path)) as connection:
         assert connection.execute("SELECT min(quarter) * 900 FROM quarters").fetchone()[0] >= BEGIN + SPAN / 2
     assert {by: report(path, by) for by in KEYS} == before
+
+
+def test_only_quarters_that_are_over_are_summed_up(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(1))
+    with at_end_close(schema.connect(path)) as connection:
+        connection.executescript("UPDATE requests SET speed = 'fast'; DELETE FROM quarters")
+        while quarters.sum_up(connection, BEGIN + 3 * 900 - 1, 1):
+            pass
+        assert connection.execute("SELECT max(quarter) FROM quarters").fetchone() == (BEGIN // 900 + 1,)
+
+
+def test_a_failure_while_summing_up_leaves_everything_as_it_was(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    lived(path, random.Random(1))
+    before = report(path)
+    with at_end_close(schema.connect(path)) as connection:
+        connection.execute("CREATE TRIGGER no BEFORE DELETE ON unsummed BEGIN SELECT raise(ABORT, 'no'); END")
+        with pytest.raises(sqlite3.IntegrityError):
+            quarters.sum_up(connection, BEGIN + SPAN, 96)
+    assert report(path) == before
 
 
 @pytest.mark.parametrize(
@@ -184,6 +264,7 @@ def test_a_report_of_today_reads_no_row_but_open_ones(tmp_path):
     """A million rows must not be looked at for a sum that is there."""
     path = str(tmp_path / "ledger.db")
     lived(path, random.Random(2))
+    sum_up(path)
     with at_end_close(schema.connect(path)) as connection:
         connection.execute("DROP TRIGGER quarters_row_out")
         connection.execute("DELETE FROM requests WHERE finished_at IS NOT NULL")

@@ -580,15 +580,16 @@ def test_the_ledger_and_its_companions_are_private_whatever_the_umask(path, ledg
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(path, monkeypatch):
-    def halfway(connection: sqlite3.Connection) -> None:
-        connection.execute("CREATE TABLE half (a)")
-        connection.execute("nonsense")
-
     schema.connect(path).close()
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, halfway))
+    monkeypatch.setitem(schema.MIGRATIONS, "halfway", ("CREATE TABLE half (a)", "nonsense"))
     with pytest.raises(sqlite3.OperationalError):
         schema.connect(path)
-    assert [row["name"] for row in rows(path, "SELECT name FROM migrations ORDER BY rowid")] == ["requests", "hours", "quarters"]
+    assert [row["name"] for row in rows(path, "SELECT name FROM migrations ORDER BY rowid")] == [
+        "requests",
+        "hours",
+        "quarters",
+        "caches",
+    ]
     assert rows(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
 
 
@@ -597,9 +598,6 @@ def test_a_later_migration_keeps_the_rows(path, ledger, monkeypatch):
     ledger.open(opening())
     ledger.stop()
 
-    def mood(connection: sqlite3.Connection) -> None:
-        connection.execute("ALTER TABLE requests ADD COLUMN mood TEXT")
-
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, mood))
+    monkeypatch.setitem(schema.MIGRATIONS, "mood", ("ALTER TABLE requests ADD COLUMN mood TEXT",))
     schema.connect(path).close()
     assert [(row["session"], row["mood"]) for row in rows(path)] == [("s1", None)]

@@ -20,8 +20,6 @@ from fakes.process import DidNotStart, daemon, until
 from fakes.raw import raw_gateway
 from fakes.running import ask, client, one_gateway, request, running
 
-from sidecar.ledger import schema
-
 DEEP = hypothesis.settings.get_current_profile_name() == "deep"
 KILLS = 100 if DEEP else 5
 THINKING_SECONDS = 0.005
@@ -238,17 +236,6 @@ async def test_a_restart_that_finds_a_newer_ledger_leaves_the_running_one_in_pla
                 await it.started("--replace")
             assert running_now.poll() is None
             assert (await ask(it)).is_whole
-
-
-@pytest.mark.parametrize("applied", range(len(schema.MIGRATIONS)), ids=lambda count: f"after {count} migrations")
-def test_a_ledger_of_every_earlier_version_is_brought_up_to_date(tmp_path, monkeypatch, applied):
-    path = str(tmp_path / "ledger.db")
-    everything = schema.MIGRATIONS
-    monkeypatch.setattr(schema, "MIGRATIONS", everything[:applied])
-    schema.connect(path).close()
-    monkeypatch.setattr(schema, "MIGRATIONS", everything)
-    with contextlib.closing(schema.connect(path)) as ledger:
-        assert [name for (name,) in ledger.execute("SELECT name FROM migrations ORDER BY rowid")] == [each.__name__ for each in everything]
 
 
 async def test_a_clock_that_jumps_backwards_spoils_no_row(tmp_path, monkeypatch):
