@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "sidecar"
 MAY_IMPORT = {
     "errors": set(),
     "clock": set(),
+    "limits": set(),
     "launch": set(),
     "wire": set(),
     "metering": {"wire"},
@@ -22,11 +23,12 @@ MAY_IMPORT = {
     "gateways": {"launch.names", "wire", "config.settings", "sessions.session", "pricing.terms"},
     "config": {"budgets", "gateways", "launch.names", "launch.places", "pricing.terms", "wire"},
     "sessions": {"wire", "launch.passes"},
-    "credentials": {"gateways", "launch.places"},
+    "credentials": {"gateways", "limits", "launch.places"},
     "ledger": {"clock", "budgets", "metering", "pricing", "wire", "launch.places"},
     "observe": {"clock", "launch", "ledger.row"},
     "proxy": {
         "clock",
+        "limits",
         "budgets",
         "wire",
         "metering",
@@ -38,7 +40,7 @@ MAY_IMPORT = {
         "launch.passes",
         "observe.redact",
     },
-    "server": {"budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "launch"},
+    "server": {"limits", "budgets", "proxy", "wire", "gateways", "config", "sessions", "credentials", "ledger", "observe", "launch"},
     "demo": {"launch", "ledger", "cli.reports", "wire", "config"},
     "cli": {
         "budgets",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.credentials.files import first_line
 from sidecar.errors import CredentialFailed
+from sidecar.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +45,9 @@ async def run(argv: Sequence[str], seconds: float = COMMAND_SECONDS) -> str:
     except OSError as error:
         raise CredentialFailed(f"the credential command {argv[0]} does not start: {error.strerror}") from error
     try:
-        async with asyncio.timeout(seconds):
+        async with limited(seconds):
             await output.exited.wait()
-        async with asyncio.timeout(_REST_SECONDS):
+        async with limited(_REST_SECONDS):
             await output.ended.wait()
     except TimeoutError:
         if not output.exited.is_set():
@@ -55,7 +56,7 @@ async def run(argv: Sequence[str], seconds: float = COMMAND_SECONDS) -> str:
         if not output.exited.is_set():
             _kill_group(transport)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_REST_SECONDS):
+                async with limited(_REST_SECONDS):
                     await output.exited.wait()
         transport.close()
     if status := transport.get_returncode():

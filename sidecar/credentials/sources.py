@@ -14,6 +14,7 @@ from sidecar.credentials import command, files, stored
 from sidecar.credentials.stored import checked
 from sidecar.errors import CredentialFailed, NoCredential
 from sidecar.gateways.gateway import Command, KeyFile, Keyring, SecretFile, Source, Variable
+from sidecar.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ class KeyringThread:
 
     async def read(self, name: str) -> Stored | None:
         try:
-            async with asyncio.timeout(self._seconds), self._turn:
+            async with limited(self._seconds), self._turn:
                 if self._asked is not None and not self._asked.done():
                     with contextlib.suppress(Exception):  # its failure was for who asked it
                         await asyncio.wrap_future(self._asked)

@@ -20,8 +20,8 @@ from urllib.parse import unquote, urlsplit
 import aiohappyeyeballs
 
 from sidecar.errors import Refusal
+from sidecar.limits import limited
 from sidecar.proxy.connection import Connection
-from sidecar.proxy.limits import limited
 from sidecar.proxy.trust import trusted
 from sidecar.wire.message import MAX_HEAD
 

@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
+from sidecar.limits import limited
 from sidecar.proxy.dial import dial
-from sidecar.proxy.limits import limited
 
 if TYPE_CHECKING:
     from sidecar.proxy.connection import Connection

@@ -77,13 +77,13 @@ class Record:
         """Put the row into the ledger, unless it is there."""
         if self._opening is None:
             started_at = self._started_at
-            redactor, model = self._redactor(), self._there.model_sent
+            redactor = self._redactor()
             row = self._plan.row(
                 redactor,
                 id=self._parts.ids.next(int(started_at * 1000)),
                 instance=self._parts.instance,
                 started_at=moment(started_at),
-                model_sent=None if model is None else redactor.column(model),
+                model_sent=redactor.columns((self._there.model_sent,))[0],
                 stream=self._stream,
             )
             self._opening = Opening(row, started_at, self._there.kind, self._plan.tags, self._there.gateway.terms)
@@ -208,10 +208,15 @@ class Record:
         iterations = _iterations(reading.iterations, redactor)
         said = (*(getattr(reading, name) for name in _GATEWAYS_TEXTS), request_id, cache_status)
         texts = redactor.columns(said)
-        if texts is not said or iterations != reading.iterations:
-            reading = replace(reading, iterations=iterations, **dict(zip(_GATEWAYS_TEXTS, texts, strict=False)))
-        is_echo = any(MARK in (clean or "") and MARK not in (text or "") for clean, text in zip(texts, said, strict=True))
-        return reading, (texts[-2], texts[-1], cost), is_echo or (MARK in (iterations or "") and MARK not in (reading.iterations or ""))
+        if texts is said and iterations == reading.iterations:
+            return reading, self._facts, False
+        is_echo = any(map(_has_lost_a_secret, (*said, reading.iterations), (*texts, iterations)))
+        reading = replace(reading, iterations=iterations, **dict(zip(_GATEWAYS_TEXTS, texts, strict=False)))
+        return reading, (texts[-2], texts[-1], cost), is_echo
+
+
+def _has_lost_a_secret(said: str | None, kept: str | None) -> bool:
+    return kept is not None and MARK in kept and MARK not in (said or "")
 
 
 def _iterations(text: str | None, redactor: Redactor) -> str | None:

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from sidecar.errors import Refusal
-from sidecar.proxy.limits import Limit, limited
+from sidecar.limits import Limit, limited
 from sidecar.wire.message import Message
 
 if TYPE_CHECKING:

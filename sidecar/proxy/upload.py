@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
-from sidecar.proxy.limits import limited
+from sidecar.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

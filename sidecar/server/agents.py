@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from sidecar.proxy.limits import Limit
+from sidecar.limits import Limit
 from sidecar.wire.head import Heads
 
 if TYPE_CHECKING:

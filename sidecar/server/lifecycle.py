@@ -31,6 +31,7 @@ from sidecar.launch.places import make_private
 from sidecar.ledger.ids import Ids
 from sidecar.ledger.schema import check_version
 from sidecar.ledger.writer import Ledger
+from sidecar.limits import limited
 from sidecar.observe import logs
 from sidecar.proxy.budgets import standing
 from sidecar.proxy.exchange import Parts
@@ -206,7 +207,7 @@ class Life:
         cutting = asyncio.ensure_future(self._cutting.wait())
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._live.current.timeouts.drain):
+                async with limited(self._live.current.timeouts.drain):
                     while live and not cutting.done():
                         await asyncio.wait({*live, cutting}, return_when=asyncio.FIRST_COMPLETED)
         finally:

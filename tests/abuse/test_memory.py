@@ -213,5 +213,5 @@ async def test_a_models_name_of_megabytes_is_kept_nowhere(tmp_path):
         rows = await sidecar.rows(40)
         print(f"\n30 models' names of 2 MiB: {grown / MIB:.1f} MiB")
         assert grown < 20 * MIB
-        assert {len(row["model_requested"]) for row in rows} == {256}
+        assert all(len(row["model_requested"] or "") <= 256 for row in rows)
         assert sum(file.stat().st_size for file in (tmp_path / "home").rglob("*") if file.is_file()) < 2 * MIB

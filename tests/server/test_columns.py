@@ -128,6 +128,23 @@ async def test_a_key_that_an_agent_sends_reaches_no_column(tmp_path):
     assert rows[1]["path"] == f"/v1/models/{MARK}"
 
 
+async def test_a_login_that_goes_along_with_the_key_reaches_no_column(tmp_path):
+    login = "the-users-own-login-0123"
+
+    async def script(talk):
+        await talk.request()
+        await talk.send(as_body(f"{login} {KEY}"))
+
+    async with (
+        raw_gateway(script) as there,
+        running(tmp_path, one_gateway(there.url, "    auth: {header: x-gateway-key}\n    beside: true\n"), {"THERE_KEY": KEY}) as sidecar,
+    ):
+        await ask(sidecar, b"x-sidecar-pass: " + sidecar.given.encode(), b"x-api-key: " + login.encode())
+        (row,) = await sidecar.rows()
+        assert (b"x-api-key", login.encode()) in there.requests[0].fields
+    assert row["model_served"] == f"{MARK} {MARK}"
+
+
 @pytest.mark.parametrize("before", [0, 100, COLUMN_LIMIT - 10, COLUMN_LIMIT])
 @pytest.mark.parametrize("length", [20, 300, 2000])
 async def test_a_key_that_the_limit_cuts_leaves_no_half(tmp_path, before, length):
@@ -137,7 +154,7 @@ async def test_a_key_that_the_limit_cuts_leaves_no_half(tmp_path, before, length
 
 
 async def test_a_text_without_end_is_cut(tmp_path):
-    long = "a\x1b[31m\r\nb" + "x" * 1_000_000
+    long = "a\x1b[31m\r\nb" + "x" * 50_000
     body = json.dumps({"model": long}).encode()
     row = await columns(tmp_path, as_body(long).replace(header(long), b"long" * 2000), body=body)
     written = texts_of(row)

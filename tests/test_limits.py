@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sidecar.proxy.limits import STOOD_STILL_SECONDS, Limit, limited
+from sidecar.limits import STOOD_STILL_SECONDS, Limit, limited
 
 
 class Ear(asyncio.Protocol):
