@@ -70,6 +70,7 @@ ANSWERS: dict[str, tuple[int, str, bool | None]] = {
     "timeout_connect": (504, "timeout_error", None),
     "timeout_first_byte": (504, "timeout_error", None),
     "draining": (503, "api_error", None),
+    "busy": (503, "api_error", None),
     "no_websocket": (426, "invalid_request_error", False),
     "internal": (500, "api_error", None),
 }

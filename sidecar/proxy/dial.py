@@ -21,6 +21,7 @@ import aiohappyeyeballs
 
 from sidecar.errors import Refusal
 from sidecar.limits import limited
+from sidecar.proxy import descriptors
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.trust import trusted
 from sidecar.wire.message import MAX_HEAD
@@ -127,6 +128,8 @@ async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
             server_name = endpoint.host if tls else None
             host, port = via[:2] if via else (endpoint.host, endpoint.port)
             addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            if descriptors.are_scarce():
+                raise descriptors.refusal()
             if len(addresses) == 1 and addresses[0][0] == socket.AF_INET and not (via and tls):
                 # Nothing to choose between, so the loop connects by itself, for less than the way below costs.
                 _, connection = await loop.create_connection(Connection, *addresses[0][4][:2], ssl=tls, server_hostname=server_name)
@@ -267,6 +270,8 @@ def _named_failures(endpoint: Endpoint) -> Iterator[None]:
         raise Refusal("unreachable", f"TLS with {where}{via} failed: {error.reason or error}", retry=False) from error
     except (OSError, ExceptionGroup) as error:
         causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        if any(isinstance(cause, OSError) and cause.errno in descriptors.EXHAUSTED for cause in causes):
+            raise descriptors.refusal() from error
         # Not `strerror`: asyncio puts "Connect call failed (…)" there.
         what = next((os.strerror(cause.errno) for cause in causes if isinstance(cause, OSError) and cause.errno), None)
         raise Refusal("unreachable", f"no connection to {where}{via}: {what or 'the connection was closed'}") from error

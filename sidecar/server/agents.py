@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from sidecar.limits import Limit
+from sidecar.proxy.descriptors import are_scarce
+from sidecar.server.accept import Acceptor
 from sidecar.wire.head import Heads
 
 if TYPE_CHECKING:
@@ -158,6 +161,8 @@ class AgentConnection(asyncio.BufferedProtocol):
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._listener.connections.add(self)
+        # Beyond what the process may have open: one answer, and the connection is free for others.
+        self._is_last = are_scarce()
         self._idle_limit = Limit(KEEPALIVE_SECONDS, self._close_idle, self._heard_at)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -291,11 +296,15 @@ class Listener:
         self.connections: set[AgentConnection] = set()
         #: Where heads are received: read out at once, within the call that says that something has come.
         self.room = memoryview(bytearray(HEAD_ROOM))
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | asyncio.Server | None = None
         self._without_head: dict[asyncio.Transport, Limit] = {}
 
     async def start(self, sock: socket.socket, backlog: int) -> None:
-        self._server = await asyncio.get_running_loop().create_server(lambda: AgentConnection(self), sock=sock, backlog=backlog)
+        """Accept connections on `sock`, which listens already."""
+        if sys.platform == "win32":
+            self._acceptor = await asyncio.get_running_loop().create_server(lambda: AgentConnection(self), sock=sock, backlog=backlog)
+        else:
+            self._acceptor = Acceptor(sock, lambda: AgentConnection(self))
 
     def expect_head(self, transport: asyncio.Transport) -> None:
         """Close the connection unless the server library has read a head on it in time.  It sets no limit of its own before the first."""
@@ -312,8 +321,9 @@ class Listener:
 
     def stop(self) -> None:
         """Free the port; the connections stay."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
 
     def close_idle(self) -> None:
         """Every connection ends with the request that is under way on it, if there is one."""

@@ -34,6 +34,7 @@ from sidecar.ledger.writer import Ledger
 from sidecar.limits import limited
 from sidecar.observe import logs
 from sidecar.proxy.budgets import standing
+from sidecar.proxy.descriptors import raise_limit
 from sidecar.proxy.exchange import Parts
 from sidecar.proxy.upstream import Upstream
 from sidecar.server.app import App
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from sidecar.server.agents import Listener
 
 log = structlog.get_logger("sidecar.server")
+
+_REPORT = "please report this; the traceback is in the log: sidecar logs -n 1"
 
 SWITCH_SECONDS = 0.0005
 #: A running sidecar lets go of lock and port at once when asked.
@@ -70,6 +73,7 @@ def serve(
     `ready` gets {"port", "notice"} once it serves, or {"error", "hint", "exit_code"} if it does not.
     """
     try:
+        raise_limit()
         settings = load(places)
         check_version(places.ledger)  # before the sidecar that runs here lets go
         lock = _take_over(places) if replace else Lock(places.lock_file)
@@ -88,11 +92,17 @@ def serve(
 
         log_at(settings.log_level)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(Life(places, settings, variables, vault, lock, log_at).run(ready))
+            runner.run(Life(places, settings, variables, vault, lock, log_at, foreground=console).run(ready))
     except (SidecarError, OSError) as error:
         told = error if isinstance(error, SidecarError) else _cannot_write(error, places)
         ready({"error": told.message, "hint": told.hint, "exit_code": told.exit_code})
         return told.exit_code
+    except Exception as error:  # noqa: BLE001 - whoever starts a sidecar is shown no traceback
+        logs.close()
+        with contextlib.suppress(OSError):
+            logs.record_failure(places.logs, "sidecar.failed", error)
+        ready({"error": f"the sidecar ended: unexpected {type(error).__name__}: {error}", "hint": _REPORT, "exit_code": 1})
+        return 1
     finally:
         logs.close()
     return 0
@@ -107,13 +117,22 @@ class Life:
     """One instance, from its lock to its end.  `stop` may be called from the event loop at any time."""
 
     def __init__(
-        self, places: Places, settings: Settings, variables: Variables, vault: Vault, lock: Lock, log_at: Callable[[str], None]
+        self,
+        places: Places,
+        settings: Settings,
+        variables: Variables,
+        vault: Vault,
+        lock: Lock,
+        log_at: Callable[[str], None],
+        *,
+        foreground: bool = False,
     ) -> None:
         self._places = places
         self._variables = variables
         self._vault = vault
         self._lock = lock
         self._log_at = log_at
+        self._foreground = foreground
         self._instance = uuid.uuid4().hex
         self._live = LiveSettings(places, settings)
         self._stopping = asyncio.Event()
@@ -157,7 +176,10 @@ class Life:
         log.info("sidecar.started", version=__version__, instance=self._instance, port=port, gateway=settings.gateway, config=settings.path)
         ready({"port": port, "notice": notice})
 
-        await upstream.prepare(self._live.current.gateways[self._live.current.gateway])
+        try:
+            await upstream.prepare(self._live.current.gateways[self._live.current.gateway])
+        except Exception:
+            log.exception("gateway.unprepared")  # only sooner than the first request, which tells what is wrong
         await self._stopping.wait()
         if self._handover is not None:
             await self._hand_over(listener, publisher)
@@ -219,15 +241,30 @@ class Life:
             await asyncio.wait(live, timeout=CUT_SECONDS)
 
     def _listen_to_signals(self) -> None:
-        def told() -> None:
+        """SIGTERM, SIGINT and SIGQUIT drain, a second one cuts.  SIGHUP drains if there is a terminal that can be closed.
+
+        In the background SIGHUP changes nothing: the configuration is read again as soon as its file changes.
+        """
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
             self.stop(now=self._stopping.is_set())
 
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            if sys.platform == "win32":
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(told))
+        def hang_up() -> None:  # a terminal that closes may send two
+            if self._foreground:
+                self.stop()
             else:
-                loop.add_signal_handler(number, told)
+                log.info("signal.ignored", signal="SIGHUP")
+
+        handlers = {"SIGTERM": end, "SIGINT": end, "SIGQUIT": end, "SIGHUP": hang_up}
+        for name, handler in handlers.items():
+            number = getattr(signal, name, None)
+            if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
+                continue
+            if sys.platform == "win32":
+                signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
+            else:
+                loop.add_signal_handler(number, handler)
 
 
 def _near(account: Account, spent: Spent, threshold: int) -> None:

@@ -194,7 +194,7 @@ def test_serve_knows_the_shells_key_and_has_it_in_no_environment(home, serving):
     assert client.ask(home.places, running, "GET", "/_sidecar/credential?gateway=vercel")["key"] is True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP])
 def test_serve_ends_by_a_signal(home, serving, number):
     serving.process.send_signal(number)
     assert serving.process.wait(10) == 0
@@ -310,3 +310,86 @@ def test_a_stream_goes_on_while_another_daemon_takes_over(home, stream):
     stream.settimeout(0.2)
     with pytest.raises(TimeoutError):
         stream.recv(1)
+
+
+def log_of(home):
+    return [json.loads(line) for line in (home.path / "logs" / "sidecar.log").read_text().splitlines()]
+
+
+def test_a_daemon_in_the_background_ignores_a_hangup_and_drains_at_sigquit(home, stream):
+    pid = client.verified(home.places)["pid"]
+    os.kill(pid, signal.SIGHUP)
+    os.kill(pid, signal.SIGQUIT)
+    assert client.verified(home.places) is not None  # it waits for the stream
+    stream.shutdown(socket.SHUT_RDWR)
+    while state.held(home.places.lock_file):
+        pass
+    assert [event["event"] for event in log_of(home) if event["event"] in ("signal.ignored", "sidecar.draining")] == [
+        "signal.ignored",
+        "sidecar.draining",
+    ]
+
+
+def test_serve_under_nohup_outlives_its_terminal(home):
+    with subprocess.Popen(
+        ["nohup", sys.executable, "-m", "sidecar", "serve"],
+        env=home.environ,
+        cwd=home.folder,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert home.run("status").returncode == 0
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_home_that_does_not_exist_is_no_fault(home):
+    home.environ["HOME"] = "/nonexistent"
+    assert home.run("start").returncode == 0
+
+
+FAILING = """
+import sys
+from sidecar.server import lifecycle, __main__
+def {broken}(*_, **__):
+    raise RuntimeError("nobody thought of this")
+lifecycle.{place} = {broken}
+sys.exit(__main__.main())
+"""
+
+
+def failing_daemon(home, place):
+    """The daemon as `start` runs it, in which `place` fails."""
+    code = FAILING.format(broken="broken", place=place)
+    return subprocess.run(
+        [sys.executable, "-c", code], input="{}", env=home.environ, cwd=home.folder, capture_output=True, text=True, check=False, timeout=20
+    )
+
+
+@pytest.mark.parametrize("place", ["listen", "Ledger", "check_version"])
+def test_an_error_that_nobody_thought_of_is_a_message_of_the_daemon_and_a_traceback_in_its_log(home, place):
+    done = failing_daemon(home, place)
+    said = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert said["error"] == "the sidecar ended: unexpected RuntimeError: nobody thought of this"
+    assert "sidecar logs" in said["hint"]
+    last = log_of(home)[-1]
+    assert last["event"] == "sidecar.failed"
+    assert "Traceback" in last["exception"]
+    assert not state.held(home.places.lock_file)
+
+
+def test_what_is_prepared_for_the_first_request_may_fail(home):
+    code = FAILING.format(broken="broken", place="Upstream.prepare")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=home.environ, cwd=home.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"{}")
+        process.stdin.close()
+        assert "port" in json.loads(process.stdout.readline())
+        assert home.run("status").returncode == 0
+        assert home.run("stop").returncode == 0
+    assert process.returncode == 0
+    assert "gateway.unprepared" in {event["event"] for event in log_of(home)}
