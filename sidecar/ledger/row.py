@@ -130,6 +130,7 @@ def billed(row: Row) -> Billed:
         inference_geo=row.inference_geo,
         iterations=row.iterations,
         cache_status=row.cache_status,
+        stop_reason=row.stop_reason,
     )
 
 

@@ -1,7 +1,7 @@
 """OpenAI's Chat Completions: the chunks of one stream, or one whole body, become a `Reading`.
 
-A stream reports usage only if its request asked for it (`stream_options.include_usage`): then in an extra chunk without choices,
-before `[DONE]`.  Where none came usage is unknown, not zero.
+A stream reports usage only if its request asked for it (`stream_options.include_usage`): OpenAI sends it in an extra chunk without
+choices before `[DONE]`, Groq under `x_groq`, Moonshot within the last choice.  If there is none, usage is unknown, not zero.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Chat:
     """One reply.  Give it every event, or the one body, then ask for the reading."""
 
     def __init__(self) -> None:
-        self._tally = Tally("prompt", "completion")
+        self._tally = Tally()
         self._source = UsageSource.NONE
         self._model: str | None = None
         self._id: str | None = None
@@ -53,7 +53,9 @@ class Chat:
             message_id=self._id,
             stop_reason=self._stop_reason,
             error_type=self._error_type,
-            service_tier=self._service_tier,
+            service_tier=self._service_tier or self._tally.words.get("service_tier"),
+            speed=self._tally.words.get("speed"),
+            inference_geo=self._tally.words.get("inference_geo"),
             reported_cost_usd=self._tally.cost_usd,
             finished=self._finished,
             failed=self._failed,
@@ -67,10 +69,13 @@ class Chat:
         self._id = text(member(data, "id")) or self._id
         self._service_tier = text(member(data, "service_tier")) or self._service_tier
         choices = member(data, "choices")
+        usage_of_choice: object = None
         for choice in choices if isinstance(choices, list) else ():
+            usage_of_choice = member(choice, "usage") or usage_of_choice
             self._stop_reason = text(member(choice, "finish_reason")) or self._stop_reason
         # OpenRouter: what broke off in the middle ends with this reason, beside an error of its own.
         self._failed = self._failed or self._stop_reason == "error"
-        if self._tally.fold(member(data, "usage")) and self._source is not UsageSource.FINAL:
+        usage = member(data, "usage") or member(member(data, "x_groq"), "usage") or usage_of_choice
+        if usage and self._tally.fold(usage) and self._source is not UsageSource.FINAL:
             is_last = whole or not choices or self._stop_reason is not None
             self._source = UsageSource.FINAL if is_last else UsageSource.PARTIAL

@@ -9,11 +9,13 @@ zeros; OpenRouter ends with `[DONE]`, LiteLLM repeats the usage in `message_stop
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from sidecar.metering.errors import failure
+from sidecar.metering.places import MESSAGES, WORDS, figures, reported_cost
 from sidecar.metering.reading import Reading, Usage, UsageSource
-from sidecar.metering.values import NotJSON, count, decode, dollars, member, text
+from sidecar.metering.values import NotJSON, count, decode, member, text
 from sidecar.wire.sse import run_of
 
 if TYPE_CHECKING:
@@ -22,16 +24,13 @@ if TYPE_CHECKING:
 #: Events that say nothing about usage.
 SKIP = run_of(b"content_block_delta", b"ping", b"content_block_stop")
 
-_TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-_INPUT_SIDE = frozenset(_TOKENS) - {"output_tokens"}
-_SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-_OUTPUT_DETAILS = ("thinking_tokens",)
-_SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
-_COUNTED = (*_TOKENS, *_OUTPUT_DETAILS, *_SERVER_TOOLS)
-_WORDS = ("service_tier", "speed", "inference_geo")
+_INPUT = ("fresh", "read", "written")
+_SPLIT = ("written_short", "written_long")
+_OUTPUT = ("output", "reasoning")
+_TOOLS = ("searches", "fetches")
 
-#: Iterations of these types are what the top level counts; compaction, advisor and whatever comes next are billed beside it.
-_IN_TOP_LEVEL = {"message", "fallback_message"}
+#: Iterations of these types are attempts at the answer itself; compaction, advisor and whatever comes next are always billed beside it.
+_ATTEMPTS = ("message", "fallback_message")
 
 
 class Messages:
@@ -39,6 +38,7 @@ class Messages:
 
     _source = UsageSource.NONE
     _model: str | None = None
+    _declined_model: str | None = None
     _message_id: str | None = None
     _stop_reason: str | None = None
     _iterations: str | None = None
@@ -94,13 +94,23 @@ class Messages:
         self._finished = not self._failed
 
     def reading(self) -> Reading:
-        input_, output, read, written, thinking, searches, fetches = map(self._counts.get, _COUNTED)
-        write_5m, write_1h = map(self._split.get, _SPLIT)
-        service_tier, speed, inference_geo = map(self._words.get, _WORDS)
+        known = self._counts.get
+        written, (write_5m, write_1h) = known("written"), map(self._split.get, _SPLIT)
+        service_tier, speed, inference_geo = map(self._words.get, WORDS)
         if written is not None:
             write_5m = (write_5m or 0) + max(written - (write_5m or 0) - (write_1h or 0), 0)
+        usage = Usage(
+            input=known("fresh"),
+            output=known("output"),
+            cache_read=known("read"),
+            cache_write_5m=write_5m,
+            cache_write_1h=write_1h,
+            thinking=known("reasoning"),
+            web_search_requests=known("searches"),
+            web_fetch_requests=known("fetches"),
+        )
         return Reading(
-            usage=Usage(input_, output, read, write_5m, write_1h, thinking, searches, fetches),
+            usage=usage,
             usage_source=self._source,
             model=self._model,
             message_id=self._message_id,
@@ -130,44 +140,61 @@ class Messages:
             self._fold(message.get("usage"), UsageSource.PARTIAL)
 
     def _block(self, block: object) -> None:
-        """A `fallback` block says that what follows is another model's."""
+        """A `fallback` block says that another model writes what follows."""
         if member(block, "type") == "fallback":
+            self._declined_model = self._declined_model or text(member(member(block, "from"), "model")) or self._model
             self._model = text(member(member(block, "to"), "model")) or self._model
 
     def _fold(self, usage: object, source: UsageSource) -> None:
-        """Take over what this usage object says.  `source` counts only if it holds a token count."""
+        """Add what this usage object says.  `source` counts only if it holds a token count."""
         if not isinstance(usage, dict) or not usage:
             return
-        tokens = _valid(usage, _TOKENS)
-        split = _valid(usage.get("cache_creation"), _SPLIT)
-        thinking = _valid(usage.get("output_tokens_details"), _OUTPUT_DETAILS)
-        if tokens or split or thinking:
+        found = figures(usage, MESSAGES)
+        incoming, split, outgoing, tools = (
+            {name: found[name] for name in names if name in found} for names in (_INPUT, _SPLIT, _OUTPUT, _TOOLS)
+        )
+        if incoming or split or outgoing:
             self._source = source if self._source is not UsageSource.FINAL else self._source
         # Zeros for the whole input side are a translator's way of saying nothing.
-        if _some_input(tokens, split) or not _some_input(self._counts, self._split):
-            self._split = split or self._split
-        else:
-            tokens = {name: number for name, number in tokens.items() if name not in _INPUT_SIDE}
-        self._counts |= tokens | thinking | _valid(usage.get("server_tool_use"), _SERVER_TOOLS)
-        for name in _WORDS:
+        if _some_input(incoming, split) or not _some_input(self._counts, self._split):
+            self._counts |= incoming
+            if split or incoming.get("written", math.inf) < sum(self._split.values()):
+                # Without a split of its own, a smaller count comes from another model than the split before.
+                self._split = split
+        self._counts |= outgoing | tools
+        for name in WORDS:
             if name in usage and (word := text(usage[name])):
                 self._words[name] = word
-        cost = dollars(usage.get("cost"))
+        cost = reported_cost(usage)
         self._cost = self._cost if cost is None else cost
         iterations = usage.get("iterations")
         if isinstance(iterations, list):
-            beside = [entry for entry in iterations if isinstance(entry, dict) and entry.get("type") not in _IN_TOP_LEVEL]
+            beside = self._beside([entry for entry in iterations if isinstance(entry, dict)])
             self._iterations = json.dumps(beside, separators=(",", ":")) if beside else None
 
+    def _beside(self, iterations: list[dict[str, object]]) -> list[dict[str, object]]:
+        """The iterations that are billed beside the top level.
 
-def _some_input(tokens: dict[str, int], split: dict[str, int]) -> bool:
-    return any(map(tokens.get, _INPUT_SIDE)) or any(split.values())
+        After a fallback the top level repeats what the last model did, so a declined attempt is not in it: it is billed at its own
+        model's rates if it had written output, else not at all (platform.claude.com, "Refusals and fallback").
+        """
+        served = [text(entry.get("model")) or self._model for entry in iterations if entry.get("type") == "fallback_message"]
+        if served and served[-1] != self._model:
+            self._declined_model, self._model = self._declined_model or self._model, served[-1]
+        beside = []
+        for entry in iterations:
+            kind = entry.get("type")
+            if kind not in _ATTEMPTS:
+                beside.append(entry)
+            elif served and count(entry.get("output_tokens")):
+                model = text(entry.get("model")) or (self._declined_model if kind == "message" else self._model)
+                if model and model != served[-1]:
+                    beside.append(entry | {"model": model})
+        return beside
 
 
-def _valid(values: object, names: tuple[str, ...]) -> dict[str, int]:
-    if not isinstance(values, dict):
-        return {}
-    return {name: number for name in names if name in values and (number := count(values[name])) is not None}
+def _some_input(counts: dict[str, int], split: dict[str, int]) -> bool:
+    return any(map(counts.get, _INPUT)) or any(split.values())
 
 
 def usage_of(reported: object) -> Usage:

@@ -1,64 +1,94 @@
-"""The usage objects of OpenAI's two formats.  Input includes what was read from and written to a cache, output includes reasoning.
+"""Usage as OpenAI's two formats report it, from whichever vendor.  Where the figures stand says `places.py`.
 
-Sources: the `openai` package's types `CompletionUsage` and `ResponseUsage`.  Variants: DeepSeek says `prompt_cache_hit_tokens` and
-`prompt_cache_miss_tokens`, OpenRouter adds `cost`, several send cumulative usage on every chunk: the last valid value wins.
+Several vendors send cumulative usage with every chunk: the last valid value of a figure wins, and nothing is added up.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from sidecar.metering.places import OPENAI, TOOL_USAGE, WORDS, figures, reported_cost
 from sidecar.metering.reading import Usage
-from sidecar.metering.values import count, dollars, member
+from sidecar.metering.values import text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_INPUT = ("input", "fresh", "read", "written", "written_short", "written_long")
+_OUTPUT = ("output", "reasoning")
+_TOOLS = ("searches", "fetches")
 
 
 class Tally:
-    """Folds usage objects.  `prompt` and `completion` are the format's words for the two sides: `prompt`/`completion`, `input`/`output`."""
+    """Folds the usage objects of one reply into a `Usage`."""
 
-    def __init__(self, prompt: str, completion: str) -> None:
-        self._prompt = prompt
-        self._completion = completion
+    def __init__(self) -> None:
         self._input: dict[str, int] = {}
         self._output: dict[str, int] = {}
+        self._tools: dict[str, int] = {}
+        self.words: dict[str, str] = {}
         self.cost_usd: float | None = None
 
     def fold(self, usage: object) -> bool:
-        """Take over what this usage object says; False if it holds no token count."""
-        details = member(usage, f"{self._prompt}_tokens_details")
-        incoming = _known(
-            total=_first(member(usage, f"{self._prompt}_tokens")),
-            read=_first(member(details, "cached_tokens"), member(usage, "prompt_cache_hit_tokens")),
-            written=_first(member(details, "cache_write_tokens")),
-            fresh=_first(member(usage, "prompt_cache_miss_tokens")),
-        )
-        outgoing = _known(
-            total=_first(member(usage, f"{self._completion}_tokens")),
-            reasoning=_first(member(member(usage, f"{self._completion}_tokens_details"), "reasoning_tokens")),
-        )
+        """Add what this usage object says; False if it holds no token count."""
+        if not isinstance(usage, dict):
+            return False
+        found = _settled(figures(usage, OPENAI))
+        incoming, outgoing = _only(found, _INPUT), _only(found, _OUTPUT)
         # Zeros for the whole input side are a translator's way of saying nothing.
         if any(incoming.values()) or not any(self._input.values()):
             self._input |= incoming
         self._output |= outgoing
-        cost = dollars(member(usage, "cost"))
+        self._tools |= _only(found, _TOOLS)
+        for name in WORDS:
+            if name in usage and (word := text(usage[name])):
+                self.words[name] = word
+        cost = reported_cost(usage)
         self.cost_usd = self.cost_usd if cost is None else cost
         return bool(incoming or outgoing)
 
+    def fold_tools(self, tool_usage: object) -> None:
+        """Add what Responses say of hosted tools."""
+        self._tools |= figures(tool_usage, TOOL_USAGE)
+
     def usage(self) -> Usage:
-        known: Callable[[str], int | None] = self._input.get
-        total, read, written = known("total"), known("read"), known("written")
-        fresh = known("fresh") if total is None else max(total - (read or 0) - (written or 0), 0)
-        # Where cache writes are told apart at all, no lifetime is: they last minutes, the shorter of the two there are.
+        total, fresh, read, written, short, long = map(self._input.get, _INPUT)
+        if short is not None or long is not None:
+            written = max(written or 0, (short or 0) + (long or 0))
+        # Writes without a lifetime have the shorter one.
+        short = None if written is None else written - (long or 0)
+        if total is not None:
+            fresh = max(total - (read or 0) - (written or 0), 0)
         return Usage(
-            input=fresh, output=self._output.get("total"), cache_read=read, cache_write_5m=written, thinking=self._output.get("reasoning")
+            input=fresh,
+            output=self._output.get("output"),
+            cache_read=read,
+            cache_write_5m=short,
+            cache_write_1h=long,
+            thinking=self._output.get("reasoning"),
+            web_search_requests=self._tools.get("searches"),
+            web_fetch_requests=self._tools.get("fetches"),
         )
 
 
-def _first(*values: object) -> int | None:
-    return next((number for value in values if (number := count(value)) is not None), None)
+def _settled(found: dict[str, int]) -> dict[str, int]:
+    """The figures with `input` including the cache and `output` including reasoning, whatever the vendor means by them.
+
+    The total says what a vendor counts beside the two: xAI reasoning (docs.x.ai, "Consumption and rate limits"), Google's form of Chat
+    reasoning without a figure of its own, some translators for Claude the cache.
+    """
+    output, reasoning = found.get("output"), found.get("reasoning", 0)
+    if output is None:
+        return found
+    if "all" not in found or "input" not in found:
+        # More reasoning than output cannot be a part of it.
+        return found | {"output": output + reasoning} if reasoning > output else found
+    beside = found["all"] - found["input"] - output
+    if beside <= 0:
+        return found
+    read = found.get("read", 0)
+    written = max(found.get("written", 0), found.get("written_short", 0) + found.get("written_long", 0))
+    if beside in (read, written, read + written):
+        return found | {"input": found["input"] + beside}
+    if not reasoning:
+        return found | {"output": output + beside, "reasoning": beside}
+    return found | {"output": output + reasoning} if beside >= reasoning else found
 
 
-def _known(**counts: int | None) -> dict[str, int]:
-    return {name: number for name, number in counts.items() if number is not None}
+def _only(found: dict[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: found[name] for name in names if name in found}

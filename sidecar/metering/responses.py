@@ -1,11 +1,14 @@
 """OpenAI's Responses: the events of one stream, or one whole body, become a `Reading`.
 
-A response says everything in its last event: `response.completed`, `.incomplete` or `.failed`.  There is no `[DONE]`.
+A response says everything in its last event: `response.completed`, `.incomplete` or `.failed`.  There is no `[DONE]`.  Web searches are
+billed by the call: newer models count them in `tool_usage`, of others the calls are counted here (openai.com, "Pricing", built-in tools).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sidecar.metering.errors import failure
 from sidecar.metering.openai import Tally
@@ -33,7 +36,8 @@ class Responses:
     """One reply.  Give it every event, or the one body, then ask for the reading."""
 
     def __init__(self) -> None:
-        self._tally = Tally("input", "output")
+        self._tally = Tally()
+        self._searches = 0
         self._source = UsageSource.NONE
         self._model: str | None = None
         self._id: str | None = None
@@ -55,6 +59,8 @@ class Responses:
         response = member(data, "response")
         if isinstance(response, dict):
             self._take(response, UsageSource.FINAL if kind in (*_COMPLETE, _FAILED) else UsageSource.PARTIAL)
+        if kind == "response.output_item.done":
+            self._searches += _is_search(member(data, "item"))
         self._finished = self._finished or kind in _COMPLETE
         self._failed = self._failed or kind == _FAILED
 
@@ -65,14 +71,19 @@ class Responses:
         self._finished = not self._failed
 
     def reading(self) -> Reading:
+        usage = self._tally.usage()
+        if usage.web_search_requests is None and self._searches:
+            usage = replace(usage, web_search_requests=self._searches)
         return Reading(
-            usage=self._tally.usage(),
+            usage=usage,
             usage_source=self._source,
             model=self._model,
             message_id=self._id,
             stop_reason=self._stop_reason,
             error_type=self._error_type,
-            service_tier=self._service_tier,
+            service_tier=self._service_tier or self._tally.words.get("service_tier"),
+            speed=self._tally.words.get("speed"),
+            inference_geo=self._tally.words.get("inference_geo"),
             reported_cost_usd=self._tally.cost_usd,
             finished=self._finished,
             failed=self._failed,
@@ -94,5 +105,16 @@ class Responses:
         if source is UsageSource.FINAL:
             reason = text(member(member(response, "incomplete_details"), "reason"))
             self._stop_reason = reason or text(member(response, "status")) or self._stop_reason
+            output = member(response, "output")
+            # The same calls as the events told of; some gateways leave the list empty.
+            self._searches = max(self._searches, sum(map(_is_search, output if isinstance(output, list) else ())))
+            self._tally.fold_tools(member(response, "tool_usage"))
         if self._tally.fold(member(response, "usage")):
             self._source = source if self._source is not UsageSource.FINAL else self._source
+
+
+def _is_search(item: object) -> bool:
+    """Whether an output item is a web search that is billed: opening a page and finding text in it are not, nor is a failed call."""
+    if member(item, "type") != "web_search_call" or member(item, "status") == "failed":
+        return False
+    return member(member(item, "action"), "type") in (None, "search")

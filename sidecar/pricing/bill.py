@@ -23,6 +23,7 @@ class Billed(msgspec.Struct, frozen=True, gc=False):
     inference_geo: str | None = None
     iterations: str | None = None
     cache_status: str | None = None
+    stop_reason: str | None = None
 
 
 class Cost(NamedTuple):

@@ -1,8 +1,9 @@
 """Tokens and a model's name -> nano-dollars: what one exchange costs on a gateway's terms.  Exact, rounded once, half to even.
 
 What changes a price besides the model: platform.claude.com, "Pricing" (cache lifetimes, batch, web searches, data residency);
-code.claude.com, "fast-mode"; platform.claude.com, "Compaction" and the advisor tool (`iterations`: billed beside the top level, each
-at its own model's rates).  The rates come from `table.py`, or from the user.
+code.claude.com, "fast-mode"; platform.claude.com, "Compaction", the advisor tool and "Refusals and fallback" (`iterations`: billed
+beside the top level, each at its own model's rates; a refusal before any output is free).  The rates come from `table.py`, or from the
+user.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from sidecar.metering.messages import usage_of
+from sidecar.metering.values import text
 from sidecar.pricing import table
 from sidecar.pricing.bill import Cost
 from sidecar.pricing.names import canonical
@@ -52,6 +54,8 @@ def cost(billed: Billed, terms: Terms) -> Cost:
         return Cost(None, "no model known")
     try:
         units, unit, source = _units(billed, billed.model, terms)
+        if billed.stop_reason == "refusal" and not billed.usage.output:
+            units, source = 0, source + ", refused before any output"
         for beside, model in _beside(billed, billed.model):
             more, its_unit, _ = _units(beside, model, terms)
             units, unit = units * its_unit + more * unit, unit * its_unit
@@ -64,10 +68,11 @@ def cost(billed: Billed, terms: Terms) -> Cost:
 
 
 def _beside(billed: Billed, model: str) -> Iterator[tuple[Billed, str]]:
-    """What was billed beside the top level.  Another model has a speed of its own, which nobody reports: the ordinary one."""
+    """What was billed beside the top level.  Another model has a speed of its own: the ordinary one unless its iteration says more."""
     for entry in json.loads(billed.iterations) if billed.iterations else ():
         other = str(entry.get("model") or model)
-        yield replace(billed, usage=usage_of(entry), speed=billed.speed if other == model else None), other
+        speed = text(entry.get("speed")) or (billed.speed if other == model else None)
+        yield replace(billed, usage=usage_of(entry), speed=speed), other
 
 
 def _units(billed: Billed, model: str, terms: Terms) -> tuple[int, int, str]:

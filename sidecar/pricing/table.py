@@ -42,6 +42,9 @@ _ADDED = {
 }
 #: The same of fast mode: code.claude.com, "fast-mode".  That of 4.7 rests on one weak source [unverified].
 _FAST = {"claude-opus-4-6": 6, "claude-opus-4-7": 6}
+#: Dollars per thousand web searches where the table has no price for them: what most vendors take, and docs.x.ai, "Pricing", tools.
+_SEARCH = Decimal(10)
+_SEARCHES = {"x-ai": Decimal(5)}
 
 
 class Unpriced(Exception):
@@ -79,7 +82,7 @@ def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bo
         standard = price
     if standard.input_mtok is None or standard.output_mtok is None:
         raise Unpriced(f"{NAME} has no price for the tokens of {model!r}")
-    return _by_length(standard, times), f"{NAME} {seller}/{info.id}"
+    return _by_length(standard, times, _SEARCHES.get(seller, _SEARCH)), f"{NAME} {seller}/{info.id}"
 
 
 def _spellings(model: str, name: str, provider: str | None) -> Iterator[tuple[str | None, str]]:
@@ -103,24 +106,27 @@ def _entry(provider: str | None, model: str) -> tuple[str, ModelInfo] | None:
     return found.provider.id, found.model
 
 
-def _by_length(price: ModelPrice, times: int) -> ByLength:
+def _by_length(price: ModelPrice, times: int, search: Decimal) -> ByLength:
     starts = sorted({tier.start for tiered in vars(price).values() if isinstance(tiered, TieredPrices) for tier in tiered.tiers})
-    return ByLength((*starts,), tuple(_rates(price, shortest, times) for shortest in (0, *(start + 1 for start in starts))))
+    return ByLength((*starts,), tuple(_rates(price, shortest, times, search) for shortest in (0, *(start + 1 for start in starts))))
 
 
-def _rates(price: ModelPrice, input_tokens: int, times: int) -> Rates:
+def _rates(price: ModelPrice, input_tokens: int, times: int, search: Decimal) -> Rates:
     def rate(*keys: str) -> Decimal:
         values = (getattr(price, key) for key in keys)
         return _of_this_length(next(value for value in values if value is not None), input_tokens) * times
 
-    # A cached token without a price of its own is an input token, a one-hour write without one a write.
+    # A cached token without a price of its own is an input token.  Where writes cost extra, those that last for hours cost twice the input
+    # price: platform.claude.com, "Pricing" (one hour); OpenAI, "Prompt caching" (twelve hours).
+    input_, write = rate("input_mtok"), rate("cache_write_5m_mtok", "cache_write_mtok", "input_mtok")
+    long_write = rate("cache_write_1h_mtok") if price.cache_write_1h_mtok is not None else 2 * input_ if write > input_ else write
     return Rates(
-        input=rate("input_mtok"),
+        input=input_,
         output=rate("output_mtok"),
         cache_read=rate("cache_read_mtok", "input_mtok"),
-        cache_write_5m=rate("cache_write_5m_mtok", "cache_write_mtok", "input_mtok"),
-        cache_write_1h=rate("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
-        **({} if price.web_searches_kcount is None else {"web_searches": _of_this_length(price.web_searches_kcount, input_tokens)}),
+        cache_write_5m=write,
+        cache_write_1h=long_write,
+        web_searches=search if price.web_searches_kcount is None else _of_this_length(price.web_searches_kcount, input_tokens),
     )
 
 

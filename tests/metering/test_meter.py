@@ -81,6 +81,8 @@ def test_no_bytes_make_the_meter_raise(data, coding, path):
 
 NAMES = ("type", "id", "code", "status", "error", "message", "delta", "content", "response", "choices")
 NAMES += ("usage", "input_tokens", "output_tokens", "prompt_tokens", "prompt_tokens_details", "cached_tokens", "iterations", "cost")
+NAMES += ("completion_tokens", "total_tokens", "completion_tokens_details", "reasoning_tokens", "cache_creation", "ttl_12h_tokens")
+NAMES += ("x_groq", "tool_usage", "web_search", "server_tool_use", "cost_details", "upstream_inference_cost", "cost_in_usd_ticks")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (

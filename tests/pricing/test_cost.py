@@ -287,11 +287,16 @@ def test_every_model_costs_what_the_table_says_for_that_moment_and_length(entry,
             ).price
         return found
 
+    write = rate("cache_write_5m_mtok", "cache_write_mtok", "input_mtok")
+    # Where writes cost extra, long ones cost twice the input, unless they have a price of their own.
+    long_write = rate("input_mtok") * 2 if write > rate("input_mtok") else write
+    if price.cache_write_1h_mtok is not None:
+        long_write = rate("cache_write_1h_mtok")
     exact = (
         (usage.input or 0) * rate("input_mtok")
         + (usage.output or 0) * rate("output_mtok")
         + (usage.cache_read or 0) * rate("cache_read_mtok", "input_mtok")
-        + (usage.cache_write_5m or 0) * rate("cache_write_5m_mtok", "cache_write_mtok", "input_mtok")
-        + (usage.cache_write_1h or 0) * rate("cache_write_1h_mtok", "cache_write_mtok", "input_mtok")
+        + (usage.cache_write_5m or 0) * write
+        + (usage.cache_write_1h or 0) * long_write
     )
     assert cost(billed(usage, model.id, at), Terms(provider)) == Cost(round(exact * 1000), f"{NAME} {provider}/{model.id}")
