@@ -12,6 +12,7 @@ from fakes.running import ask, client, one_gateway, request, running, until
 
 from sidecar.errors import Refusal
 from sidecar.metering.meter import Meter
+from sidecar.proxy import upload
 from sidecar.proxy.answer import Answer
 from sidecar.proxy.record import Record
 from sidecar.proxy.reply import Reply
@@ -148,3 +149,23 @@ async def test_a_reply_that_is_cut_leaves_no_circles_behind(tmp_path, collected,
                 assert not (await agent.reply()).is_whole
         await sidecar.rows(2)
         assert left(collected) == []
+
+
+@pytest.mark.parametrize("form", ["whole", "in chunks"])
+@pytest.mark.parametrize("ends", ["leaves", "falls silent"])
+async def test_a_body_that_stops_half_way_leaves_no_circles_behind(tmp_path, collected, monkeypatch, form, ends):
+    monkeypatch.setattr(upload.pieces, "__defaults__", (0.1 if ends == "falls silent" else 60.0,))
+    async with raw_gateway(hang_up) as there, running(tmp_path, one_gateway(there.url)) as sidecar:
+        for _ in range(2):
+            async with client(sidecar) as agent:
+                agent.send(sent(sidecar, form)[:-20])
+                if ends == "leaves":
+                    await agent.writer.drain()
+                    await asyncio.sleep(0.05)
+                else:
+                    assert (await agent.reply()).value(b"x-sidecar-error") == b"bad_request"
+        await asyncio.sleep(0.05)
+        found = left(collected)
+        if form == "in chunks":  # the server library's own request is in a circle with its connection's task, without a body
+            found = [each for each in found if isinstance(each, (bytes, bytearray, memoryview))]
+        assert found == []
