@@ -13,12 +13,12 @@ from sidecar.wire.coding import Decoder, codings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: A shorter value is no key, and would be found in half of all replies.
+#: A shorter value is no key, and half of all replies would contain it.
 SHORTEST_SECRET = 6
 
 
 class Echo:
-    """`found`: one of `secrets` has been seen."""
+    """Searches one reply.  `found` is true once one of `secrets` has been seen."""
 
     def __init__(self, secrets: Iterable[str], content_encoding: str | None) -> None:
         self.found = False

@@ -1,4 +1,4 @@
-"""One exchange on its way into the ledger: the row is opened when the request goes out and closed when it has ended."""
+"""Records one exchange in the ledger: its row is opened when the request goes out and closed when the exchange has ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sidecar.exchange")
 
 _ERROR_STATUS = 400
-#: A piece of a body as large as this is looked at when it comes; of smaller ones some together.
+#: A piece of a body of at least this size goes to the meter at once.  Smaller ones are collected first.
 _LARGE_PIECE = 4 * 1024
 #: What a gateway bills beside the top level: an entry has some 200 bytes.
 _LONGEST_ITERATIONS = 64 * 1024
@@ -74,7 +74,7 @@ class Record:
         self._begun = time.monotonic()
 
     def open(self) -> Opening:
-        """Put the row into the ledger, unless it is there."""
+        """Write the row to the ledger, unless that has been done."""
         if self._opening is None:
             started_at = self._started_at
             redactor = self._redactor()
@@ -96,13 +96,13 @@ class Record:
             yield piece
 
     def answered(self, message: Message, secrets: Iterable[str]) -> None:
-        """`secrets`: what the request carried, and an error must not be quoted with."""
+        """The gateway's reply has begun.  `secrets` are those that the request carried: an error reply may quote them."""
         self._status = message.status
         self._message = message
         self._secrets = secrets
 
     def take(self, data: bytes) -> None:
-        """Bytes of the reply's body, which the agent has by now."""
+        """Collect bytes of the reply's body that were sent to the agent."""
         if self._first_byte_at is None and data:
             self._first_byte_at = time.monotonic()
         if self.chunks:
@@ -112,7 +112,7 @@ class Record:
             self.look()
 
     def look(self) -> None:
-        """Read what has come."""
+        """Feed the meter with what was collected."""
         if self._message is not None and self._meter is None:
             self._begin(self._message)
         copied = b"".join(self._pieces) + contents(self.chunks)
@@ -143,7 +143,7 @@ class Record:
             self.ending = Ending.CLIENT_GONE
 
     def under_way(self) -> dict[str, object]:
-        """How far it is, as the own path `streams` tells it.  Tokens are those that the reply itself has named up to now."""
+        """The state of the exchange as the own path `streams` shows it.  Tokens are those that the reply has reported so far."""
         self.look()
         row, now, first_byte = self.open().row, time.monotonic(), self._first_byte_at
         redactor = self._redactor()
@@ -198,11 +198,11 @@ class Record:
         self._parts.ledger.close(closing)
 
     def _redactor(self) -> Redactor:
-        """For every secret in use at this moment; those that this request went out with are among them."""
+        """The redactor for every secret in use now.  The secrets that this request carried are among them."""
         return redactor_for(self._parts.vault.in_use() | self._plan.credentials)
 
     def _cleaned(self, reading: Reading) -> tuple[Reading, tuple[str | None, str | None, float | None], bool]:
-        """What the reply says in its body and in its fields, as columns may hold it, and whether a secret was taken out."""
+        """The reading and the facts of the reply's header, redacted for the ledger, and whether a secret was found in them."""
         redactor = self._redactor()
         request_id, cache_status, cost = self._facts
         iterations = _iterations(reading.iterations, redactor)
@@ -220,7 +220,7 @@ def _has_lost_a_secret(said: str | None, kept: str | None) -> bool:
 
 
 def _iterations(text: str | None, redactor: Redactor) -> str | None:
-    """JSON text, with each string in it as a column may hold it.  None if it is longer than what any reply has to say."""
+    """The JSON text with each string in it redacted.  None if it is absurdly long."""
     if text is None or len(text) > _LONGEST_ITERATIONS:
         return None
     return json.dumps(_columns_in(json.loads(text), redactor), separators=(",", ":"))

@@ -1,8 +1,8 @@
-"""The agents' connections.  What agents send all day is taken here; everything else goes to aiohttp, together with its connection.
+"""Agents' connections: plain requests are served here, every other connection is handed over to aiohttp.
 
-Taken here are plain requests (`wire/head.py`) whose head comes in one piece: heads that are known are not parsed again, and bodies are
-received where they stay.  A connection that brings anything else (chunks, `Expect`, an upgrade, HTTP/1.0, what is no HTTP) is aiohttp's
-from then on, with every byte of it.  Why not all of it is aiohttp's: docs/decisions/agents.md.
+A plain request (`wire/head.py`) has its whole head in one read.  A known head is not parsed again, and a body is received into the buffer
+in which it stays.  A connection that brings anything else (chunks, `Expect`, an upgrade, HTTP/1.0, no HTTP at all) belongs to aiohttp from
+then on, together with every byte that it brought.  docs/decisions/agents.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("sidecar.server")
 
-#: A head has to come within this, and so much of the body with it.
+#: Bytes of one read.  A plain head fits into it, with as much of the body as is left.
 HEAD_ROOM = 64 * 1024
-#: Seconds to go on reading a body that was answered early, so that the agent gets to see the answer.
+#: How long to read on after a body was refused early.  A connection that closed at once would reset, and the agent never see the answer.
 LINGER_SECONDS = 2.0
 #: A connection without a request, or without the rest of a request's head, is closed after this.
 KEEPALIVE_SECONDS = 75.0
 #: The first room for a body that did not come together with its head.
 LEAST_ROOM = 64 * 1024
-#: How often somebody who waits for a body hears that more of it has come.
+#: How often `iter_any` tells its caller that more of the body has come.
 SIGN_OF_LIFE_SECONDS = 5.0
 
 
@@ -118,7 +118,7 @@ class PlainRequest:
 
 
 class AgentConnection(asyncio.BufferedProtocol):
-    """One connection, until it closes or is handed over to a protocol of `others`."""
+    """One connection, until it closes or is handed over to aiohttp.  It serves one request after the other."""
 
     def __init__(self, listener: Listener) -> None:
         self.transport: asyncio.Transport | None = None
@@ -135,7 +135,7 @@ class AgentConnection(asyncio.BufferedProtocol):
         self._idle_limit: Limit | None = None
 
     def close_when_idle(self) -> None:
-        """The request under way is the last one."""
+        """Close after the request under way, or now if there is none."""
         self._is_last = True
         if self.task is None and self.transport is not None:
             self.transport.close()
@@ -145,14 +145,14 @@ class AgentConnection(asyncio.BufferedProtocol):
             self.transport.resume_reading()
 
     async def drain(self) -> None:
-        """Wait until the agent has read enough.  Raises ConnectionResetError when it is gone."""
+        """Wait until there is room to write again.  Raises ConnectionResetError when the agent is gone."""
         if self.transport is None:
             raise ConnectionResetError
         if self.writing_paused:
             self._writable = asyncio.get_running_loop().create_future()
             await self._writable
 
-    # What the transport calls.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -180,7 +180,7 @@ class AgentConnection(asyncio.BufferedProtocol):
             if len(self._ahead) > HEAD_ROOM and self.transport is not None:
                 self.transport.pause_reading()
         else:
-            self._take(bytes(self._listener.room[:nbytes]))
+            self._begin(bytes(self._listener.room[:nbytes]))
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -200,10 +200,9 @@ class AgentConnection(asyncio.BufferedProtocol):
         if self.task is not None:
             self.task.cancel()
 
-    # One request after the other.
-
-    def _take(self, data: bytes) -> None:
-        request = self._plain(data)
+    def _begin(self, data: bytes) -> None:
+        """Serve the request that `data` begins with, or hand the connection over if it is not plain."""
+        request = self._plain_request(data)
         if request is None:
             self._hand_over(data)
         else:
@@ -212,8 +211,8 @@ class AgentConnection(asyncio.BufferedProtocol):
                 self.transport.pause_reading()
             self.task = asyncio.get_running_loop().create_task(self._serve(request))
 
-    def _plain(self, data: bytes) -> PlainRequest | None:
-        """The request that begins with `data`, what came of its body received; None if it is not plain."""
+    def _plain_request(self, data: bytes) -> PlainRequest | None:
+        """The request that `data` begins with, and as much of its body as has come.  None if it is not plain."""
         end = data.find(b"\r\n\r\n") + len(b"\r\n\r\n")
         found = self._listener.heads.read(data[:end]) if end >= len(b"\r\n\r\n") else None
         if found is None:
@@ -231,7 +230,7 @@ class AgentConnection(asyncio.BufferedProtocol):
             self._idle_limit.cancel()
         self._listener.expect_head(transport)
         other = self._listener.others()
-        transport.pause_reading()  # uvloop reads on in the old way otherwise
+        transport.pause_reading()  # otherwise uvloop goes on reading into the old protocol's buffer
         transport.set_protocol(other)
         other.connection_made(transport)
         transport.resume_reading()
@@ -254,7 +253,7 @@ class AgentConnection(asyncio.BufferedProtocol):
             self._end(stay=bool(answer.keep_alive) and not self._is_last)
 
     def _end(self, *, stay: bool) -> None:
-        """The answer is written: on to the next request, or good-bye."""
+        """The answer is written.  Go on with the next request if the connection is to `stay`, or close it."""
         request, self._request, self.task = self._request, None, None
         transport = self.transport
         if transport is None:
@@ -270,10 +269,10 @@ class AgentConnection(asyncio.BufferedProtocol):
             if self._ahead:
                 transport.resume_reading()
                 ahead, self._ahead = self._ahead, b""
-                self._take(ahead)
+                self._begin(ahead)
 
     def _discard(self, count: int) -> None:
-        """The rest of a body that was answered before it came.  The connection ends with it."""
+        """Drop bytes of a body that was refused before it had come.  The connection closes after the last one."""
         self._to_discard -= count
         if self._to_discard <= 0 and self.transport is not None:
             self.transport.close()
@@ -287,14 +286,14 @@ class AgentConnection(asyncio.BufferedProtocol):
 
 
 class Listener:
-    """The port, and all connections to it.  `handle` answers requests, `others` serves those that are not plain."""
+    """The port and all its connections.  `handle` answers plain requests, `others` is aiohttp's server for all the rest."""
 
     def __init__(self, handle: Handler, others: web.Server) -> None:
         self.handle = handle
         self.others = others
         self.heads = Heads()
         self.connections: set[AgentConnection] = set()
-        #: Where heads are received: read out at once, within the call that says that something has come.
+        #: Every connection reads its heads into this one buffer, and copies them out of it within the same call.
         self.room = memoryview(bytearray(HEAD_ROOM))
         self._acceptor: Acceptor | asyncio.Server | None = None
         self._without_head: dict[asyncio.Transport, Limit] = {}
@@ -307,7 +306,7 @@ class Listener:
             self._acceptor = Acceptor(sock, lambda: AgentConnection(self))
 
     def expect_head(self, transport: asyncio.Transport) -> None:
-        """Close the connection unless the server library has read a head on it in time.  It sets no limit of its own before the first."""
+        """Close the connection unless aiohttp reads a head on it in time.  aiohttp has no limit of its own before the first request."""
 
         def expired() -> None:
             del self._without_head[transport]
@@ -316,23 +315,24 @@ class Listener:
         self._without_head[transport] = Limit(KEEPALIVE_SECONDS, expired)
 
     def head_came(self, transport: asyncio.Transport | None) -> None:
+        """Aiohttp has read a head: from now on its own limit for idle connections holds."""
         if transport is not None and (limit := self._without_head.pop(transport, None)) is not None:
             limit.cancel()
 
     def stop(self) -> None:
-        """Free the port; the connections stay."""
+        """Stop listening.  The connections stay."""
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
 
     def close_idle(self) -> None:
-        """Every connection ends with the request that is under way on it, if there is one."""
+        """Close every connection after the request under way on it, or now if there is none."""
         self.others.pre_shutdown()
         for connection in [*self.connections]:
             connection.close_when_idle()
 
     async def close(self, seconds: float) -> None:
-        """End all, the requests under way after so long."""
+        """Close everything.  Requests under way get `seconds` to end by themselves."""
         self.stop()
         self.close_idle()
         tasks = {connection.task for connection in self.connections if connection.task is not None}

@@ -1,4 +1,7 @@
-"""The listener's side: one handler for everything, the guard first, every refusal turned into an answer."""
+"""Answers every request that reaches the port.
+
+The guard comes first, then the sidecar's own paths, then the exchange with a gateway.  Every refusal becomes an answer.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("sidecar.server")
 
-#: Agents send these bare, before anything else, to warm a connection up.
+#: Agents send a HEAD without a pass to one of these paths when they start, to have a connection ready.
 WARM_UPS = ("/", "/api/hello")
 #: aiohttp's own limits (8 KiB, 128 fields) are below what Claude Code can be told to send.
 MAX_FIELD = 256 * 1024
@@ -37,20 +40,20 @@ _AGENT = frozenset({"agent"})
 
 
 class App:
-    """`is_draining` makes every new exchange a refusal; the ones under way go on."""
+    """`is_draining` refuses every new exchange.  Those under way go on."""
 
     def __init__(self, own: Own) -> None:
         self._own = own
-        self._looked_at = -1.0
+        self._refreshed_at = -1.0
         self._pass_key = own.pass_key.current()
         self._settings: Settings | None = None
-        self._let_in: dict[tuple[Head, str | None], Pass] = {}
+        self._admitted: dict[tuple[Head, str | None], Pass] = {}
         self._listener: Listener | None = None
         self.is_draining = False
 
     def listener(self) -> Listener:
         others = web.Server(
-            self._other,
+            self._answer_other,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
@@ -60,17 +63,17 @@ class App:
             lingering_time=LINGER_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        self._listener = Listener(self._answered, others)
+        self._listener = Listener(self._answer, others)
         return self._listener
 
-    async def _other(self, request: web.BaseRequest) -> Answer:
+    async def _answer_other(self, request: web.BaseRequest) -> Answer:
         if self._listener is not None:
             self._listener.head_came(request.transport)
         head = Head(request.method, request.raw_path, request.raw_headers, request.version)
-        return await self._answered(head, request)
+        return await self._answer(head, request)
 
-    async def _answered(self, head: Head, request: Incoming) -> Answer:
-        """No exception of ours, and no page of the library's, reaches an agent."""
+    async def _answer(self, head: Head, request: Incoming) -> Answer:
+        """The answer to one request.  A refusal or an exception becomes one, so that aiohttp never sends a page of its own."""
         try:
             return await self._handle(head, request)
         except Refusal as refusal:
@@ -84,13 +87,13 @@ class App:
 
     async def _handle(self, head: Head, request: Incoming) -> Answer:
         parts = self._own.parts
-        settings = await self._look()
-        bearer = self._let_in.get((head, request.remote))
+        settings = await self._current_settings()
+        bearer = self._admitted.get((head, request.remote))
         if bearer is None or bearer.expires <= time.time():
             check_way_in(request.remote, head.named, settings)
             check_form(head)
             if b"expect" in head.named:
-                _go_on(head, request)
+                _send_continue(head, request)
             path = head.raw_path.partition("?")[0]
             if head.method == "HEAD" and path in WARM_UPS:
                 parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
@@ -113,25 +116,25 @@ class App:
             del task  # a task that is cancelled keeps its traceback, and that this frame: a circle around the request's body
 
     def _remember(self, head: Head, remote: str | None, bearer: Pass) -> None:
-        """What was let in with this head is let in with it again, while neither configuration nor pass key change."""
+        """Keep the admission of a shared head, until the configuration or the pass key changes or the pass expires."""
         if head.is_shared:
-            if len(self._let_in) >= MOST_HEADS:
-                self._let_in.clear()
-            self._let_in[head, remote] = bearer
+            if len(self._admitted) >= MOST_HEADS:
+                self._admitted.clear()
+            self._admitted[head, remote] = bearer
 
-    async def _look(self) -> Settings:
-        """Notice a changed configuration or pass key: one look at the two files for all requests that the event loop hands over at once."""
+    async def _current_settings(self) -> Settings:
+        """The settings in force.  Both files are checked for changes once per round of the event loop, whatever the number of requests."""
         live, now = self._own.parts.settings, asyncio.get_running_loop().time()
-        if now != self._looked_at:
+        if now != self._refreshed_at:
             await live.refresh()
             pass_key = self._own.pass_key.current()
             if live.current is not self._settings or pass_key != self._pass_key:
-                self._let_in.clear()
-            self._settings, self._pass_key, self._looked_at = live.current, pass_key, now
+                self._admitted.clear()
+            self._settings, self._pass_key, self._refreshed_at = live.current, pass_key, now
         return live.current
 
 
-def _go_on(head: Head, request: Incoming) -> None:
-    """Whoever waits for a 100 gets it; what else a request may expect is ignored (RFC 9110 section 10.1.1), not refused."""
+def _send_continue(head: Head, request: Incoming) -> None:
+    """Send the 100 that a client waits for.  Any other expectation is ignored, as RFC 9110 section 10.1.1 allows."""
     if head.version >= (1, 1) and request.transport is not None and (first(head.named, b"expect") or b"").lower() == b"100-continue":
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Who may come in: checked before anything else, and before a byte of a request's body is read.
+"""The guard: checks peer, host, origin and pass of a request before anything else, and before room is made for its body.
 
 A page in a browser can make requests to 127.0.0.1, and can make its own name resolve to it (DNS rebinding); the checks of `Host`,
 `Origin` and `Sec-Fetch-Site` are against those, the pass is against everything else.
@@ -42,7 +42,7 @@ def check_way_in(peer: str | None, fields: ByName, settings: Settings) -> None:
 
 
 def check_form(head: Head) -> None:
-    """Raises `Refusal` (`bad_request`) for what the server library takes and nobody could hand on as it came.
+    """Raises `Refusal` (`bad_request`) for requests that aiohttp accepts but that could not be forwarded as they came.
 
     It removes the chunks and forgets the coding below them: `gzip, chunked` would arrive as gzip that nothing names.  It also takes
     a request line that ends in HTTP/2.0, or in no version at all, and answers in kind.

@@ -40,7 +40,7 @@ class Stop(Protocol):
 
 
 PREFIX = "/_sidecar/"
-#: A shell's environment is below this on every system (Linux: 128 KiB for one string, 2 MiB in all).
+#: Larger than a shell's environment can be (on Linux 128 KiB for one string, 2 MiB in all).
 MAX_BODY = 4 * 1024 * 1024
 
 _CONTROL = frozenset({"control"})
@@ -48,7 +48,7 @@ _ANYBODY = frozenset({"control", "agent"})
 
 
 class _Asked(NamedTuple):
-    """`given` are the query's values, each name's first."""
+    """An admitted request to an own path.  `given` holds the first value of each name in its query."""
 
     bearer: Pass
     request: Incoming
@@ -58,7 +58,7 @@ class _Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """`stop` begins the end of this sidecar; the answer tells how many streams it then waits for."""
+    """Answers the own paths.  `stop` begins this sidecar's shutdown."""
 
     places: Places
     parts: Parts
@@ -88,7 +88,7 @@ class Own:
         return await handler(_Asked(bearer, request, settings, given))
 
     def _health(self, settings: Settings, given: dict[str, str]) -> Answer:
-        """`warm` names the gateway of an agent that is about to start."""
+        """Who this sidecar is.  With `warm=GATEWAY` an agent is about to start, so a connection to that gateway is opened."""
         if (gateway := settings.gateways.get(given.get("warm", ""))) is not None:
             self.parts.upstream.warm(gateway, settings.timeouts)
         value = {"name": "sidecar", "version": __version__, "instance": self.parts.instance}
@@ -104,7 +104,7 @@ class Own:
         return answer({"streams": [record.under_way() for record in self.parts.under_way]})
 
     async def _usage(self, asked: _Asked) -> Answer:
-        """The figures of one session.  An agent's pass gets those of its own run alone, whatever session it names."""
+        """The figures of one session.  An agent's pass gets those of its own run alone, whichever session it names."""
         bearer, ledger = asked.bearer, self.places.ledger
         session = asked.given.get("session") or bearer.session or bearer.run
         if bearer.scope == "control":
@@ -119,7 +119,7 @@ class Own:
         return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets})
 
     async def _budgets_of(self, settings: Settings, session: str, newest: Newest) -> list[dict[str, object]]:
-        """How the budgets stand that hold for the session.  Its own budget is left out if other runs have spent from it, too."""
+        """The state of every budget that holds for the session.  A budget per session is left out if other runs have spent from it."""
         return [
             told(account, spent)
             for account, spent in await standing(settings.budgets, self.parts.ledger)

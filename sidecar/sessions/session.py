@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sidecar.launch.passes import Pass
     from sidecar.wire.fields import ByName, Field
 
-#: Where agents put their session, the surest first: Claude Code, Codex (two spellings), opencode (three).
+#: The fields in which agents send their session, the most reliable first: Claude Code, Codex (two spellings), opencode (three).
 SESSION_FIELDS = (
     b"x-claude-code-session-id",
     b"session-id",
@@ -32,7 +32,7 @@ SESSION_FIELDS = (
 _SESSION_FIELDS = (b"x-sidecar-session", *SESSION_FIELDS)
 # Claude Code before it wrote JSON there: user_<hash>_account_<uuid>_session_<uuid>.
 _OLD_USER_ID = re.compile(r"_session_([0-9A-Za-z-]+)\Z")
-#: Where an agent may hold its pass; the first that looks like one decides.
+#: The fields that may hold a pass.  The first value that looks like one decides.
 PASS_FIELDS = (b"x-sidecar-pass", b"authorization", b"x-api-key")
 _PASS_PREFIX = PREFIX.encode()
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
@@ -41,7 +41,7 @@ _PRODUCT = re.compile(r"[^\s/(]{1,64}")
 
 
 class Caller(NamedTuple):
-    """One request's origin.  `gateway` is the one asked for, None for the active one; `is_pinned` if the pass said so."""
+    """Who sent a request.  `gateway` is the one it asks for, None for the active one; `is_pinned` is true if the pass names it."""
 
     session: str
     run: str
@@ -58,7 +58,7 @@ class Caller(NamedTuple):
 
 
 def find_pass(named: ByName) -> str | None:
-    """The first text that looks like a pass, in the order of `PASS_FIELDS`; of one field's values in the order in which they came.
+    """The first text that looks like a pass, in the order of `PASS_FIELDS` and, within one field, of its values.
 
     It decides alone: a bad pass is not rescued by a good one behind it.
     """
@@ -70,7 +70,7 @@ def find_pass(named: ByName) -> str | None:
 
 
 def for_the_gateway(fields: Iterable[Field]) -> list[Field]:
-    """The fields without what is meant for the sidecar: every pass, every `x-sidecar-*`."""
+    """The fields without those meant for the sidecar: every pass and every `x-sidecar-*`."""
     return [
         (name, value)
         for name, value in fields
@@ -106,7 +106,7 @@ def union(*groups: Iterable[str]) -> tuple[str, ...]:
 
 
 def _pass_in(name: bytes, value: bytes) -> str | None:
-    """The pass that this one of `PASS_FIELDS` holds, if it holds one."""
+    """The pass in one value of the field `name`, which is one of `PASS_FIELDS`.  None if it holds none."""
     if name == b"authorization":
         value = _BEARER.sub(b"", value, count=1)
     candidate = value.strip()
