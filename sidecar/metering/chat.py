@@ -38,11 +38,11 @@ class Chat:
             return
         self._failed = self._failed or event.name == b"error"
         with suppress(NotJSON):
-            self._take(decode(event.data), whole=False)
+            self._fold(decode(event.data), whole=False)
 
     def body(self, body: object) -> None:
         """A whole JSON reply: a completion, an error, or anything else that is JSON."""
-        self._take(body, whole=True)
+        self._fold(body, whole=True)
         self._finished = not self._failed
 
     def reading(self) -> Reading:
@@ -61,7 +61,7 @@ class Chat:
             failed=self._failed,
         )
 
-    def _take(self, data: object, *, whole: bool) -> None:
+    def _fold(self, data: object, *, whole: bool) -> None:
         if found := failure(data):
             self._failed = True
             self._error_type = found.type or self._error_type
@@ -71,6 +71,7 @@ class Chat:
         choices = member(data, "choices")
         usage_of_choice: object = None
         for choice in choices if isinstance(choices, list) else ():
+            self._tally.fold_answer(member(choice, "delta") or member(choice, "message"))
             usage_of_choice = member(choice, "usage") or usage_of_choice
             self._stop_reason = text(member(choice, "finish_reason")) or self._stop_reason
         # OpenRouter: what broke off in the middle ends with this reason, beside an error of its own.

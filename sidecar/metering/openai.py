@@ -5,9 +5,9 @@ Several vendors send cumulative usage with every chunk: the last valid value of 
 
 from __future__ import annotations
 
-from sidecar.metering.places import OPENAI, TOOL_USAGE, WORDS, figures, reported_cost
+from sidecar.metering.places import OPENAI, TOOL_USAGE, WORDS, figures, reported_cost, vercels_cost
 from sidecar.metering.reading import Usage
-from sidecar.metering.values import text
+from sidecar.metering.values import member, text
 
 _INPUT = ("input", "fresh", "read", "written", "written_short", "written_long")
 _OUTPUT = ("output", "reasoning")
@@ -45,6 +45,11 @@ class Tally:
     def fold_tools(self, tool_usage: object) -> None:
         """Add what Responses say of hosted tools."""
         self._tools |= figures(tool_usage, TOOL_USAGE)
+
+    def fold_answer(self, answer: object) -> None:
+        """Add the cost that Vercel's gateway writes beside an answer, unless usage has one."""
+        if self.cost_usd is None and member(answer, "provider_metadata"):
+            self.cost_usd = vercels_cost(answer)
 
     def usage(self) -> Usage:
         total, fresh, read, written, short, long = map(self._input.get, _INPUT)

@@ -1,4 +1,4 @@
-"""The places where gateways report usage: tables of data, and the two functions which read them.
+"""The places where gateways report usage: tables of data, and the functions which read them.
 
 A table maps a member of a usage object to the name of a figure, or to the table of a nested object.  Vendors add members of their own to
 three formats (Anthropic's Messages, OpenAI's Chat Completions and Responses), and translators between them keep those of both sides.
@@ -36,6 +36,7 @@ MESSAGES: Table = {
     "cache_creation": _LIFETIMES,
     "output_tokens_details": {"thinking_tokens": "reasoning"},
     "server_tool_use": _SERVER_TOOLS,
+    "server_tool_use_details": _SERVER_TOOLS,
     # New API and its kin, which flatten the two lifetimes.
     "claude_cache_creation_5_m_tokens": "written_short",
     "claude_cache_creation_1_h_tokens": "written_long",
@@ -97,6 +98,8 @@ OPENAI: Table = {
     "claude_cache_creation_5_m_tokens": "written_short",
     "claude_cache_creation_1_h_tokens": "written_long",
     "server_tool_use": _SERVER_TOOLS,
+    # OpenRouter's Chat.
+    "server_tool_use_details": _SERVER_TOOLS,
     # Databricks, Modal, Perplexity.
     "reasoning_tokens": "reasoning",
     # xAI.
@@ -155,6 +158,21 @@ def reported_cost(usage: object) -> float | None:
     if not isinstance(own_key, bool):
         own_key = vendors > cost
     return cost + vendors if own_key else cost
+
+
+def vercels_cost(answer: object) -> float | None:
+    """Dollars that Vercel's gateway says an answer costs: what it takes off the credits, or with a key of one's own, for which it takes
+    nothing, the vendor's price (vercel.com, "AI Gateway", provider options).
+    """
+    gateway = member(member(answer, "provider_metadata"), "gateway")
+    return _decimal(member(gateway, "cost")) or _decimal(member(gateway, "marketCost"))
+
+
+def _decimal(value: object) -> float | None:
+    try:
+        return dollars(float(value) if isinstance(value, str) else value)
+    except ValueError:
+        return None
 
 
 def _dollars(value: object, units: int) -> float | None:

@@ -58,7 +58,7 @@ class Responses:
             self._fail(data)
         response = member(data, "response")
         if isinstance(response, dict):
-            self._take(response, UsageSource.FINAL if kind in (*_COMPLETE, _FAILED) else UsageSource.PARTIAL)
+            self._fold(response, UsageSource.FINAL if kind in (*_COMPLETE, _FAILED) else UsageSource.PARTIAL)
         if kind == "response.output_item.done":
             self._searches += _is_search(member(data, "item"))
         self._finished = self._finished or kind in _COMPLETE
@@ -66,7 +66,7 @@ class Responses:
 
     def body(self, body: object) -> None:
         """A whole JSON reply: a response, an error, or anything else that is JSON."""
-        self._take(body, UsageSource.FINAL)
+        self._fold(body, UsageSource.FINAL)
         self._failed = self._failed or member(body, "status") == "failed"
         self._finished = not self._failed
 
@@ -96,7 +96,7 @@ class Responses:
         code = text(member(member(data, "error"), "code"))
         self._error_type = code or (found.type if found else None) or self._error_type
 
-    def _take(self, response: object, source: UsageSource) -> None:
+    def _fold(self, response: object, source: UsageSource) -> None:
         if failure(response):
             self._fail(response)
         self._model = text(member(response, "model")) or self._model
@@ -109,6 +109,7 @@ class Responses:
             # The same calls as the events told of; some gateways leave the list empty.
             self._searches = max(self._searches, sum(map(_is_search, output if isinstance(output, list) else ())))
             self._tally.fold_tools(member(response, "tool_usage"))
+            self._tally.fold_answer(response)
         if self._tally.fold(member(response, "usage")):
             self._source = source if self._source is not UsageSource.FINAL else self._source
 

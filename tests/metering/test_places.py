@@ -307,6 +307,41 @@ def test_what_the_gateway_says_it_costs_is_read_in_its_own_unit(path, more, doll
     check(forms(usage | more, "some-model"), path, Usage(input=10, output=5), dollars)
 
 
+@pytest.mark.parametrize(
+    ("gateway", "dollars"),
+    [
+        ({"cost": "0.0045405", "marketCost": "0.0045405"}, 0.0045405),
+        ({"cost": "0", "marketCost": "0.25"}, 0.25),
+        ({"cost": 0.5}, 0.5),
+        ({"cost": "much", "marketCost": "nan"}, None),
+        ({"cost": "-1"}, None),
+        ({}, None),
+    ],
+)
+def test_what_vercel_says_it_costs_stands_beside_the_answer(gateway, dollars):
+    metadata = {"provider_metadata": {"gateway": gateway}}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    whole = {
+        "id": "c",
+        "model": "m",
+        "choices": [{"index": 0, "message": {"content": "x", **metadata}, "finish_reason": "stop"}],
+        "usage": usage,
+    }
+    chunk = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": metadata, "finish_reason": "stop"}], "usage": usage}
+    check({"body": body(whole), "stream": sse(chunk) + b"data: [DONE]\n\n"}, CHAT, Usage(10, 5), dollars)
+    check(responses({"input_tokens": 10, "output_tokens": 5}, "m", **metadata), RESPONSES, Usage(10, 5), dollars)
+    whole["usage"] = usage | {"cost": 0.125}
+    assert read(body(whole), CHAT).reported_cost_usd == 0.125
+
+
+@pytest.mark.parametrize("name", ["server_tool_use", "server_tool_use_details"])
+def test_openrouters_searches_are_read_under_both_names(name):
+    tools = {name: {"web_search_requests": 2, "tool_calls_executed": 3}}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, **tools}
+    check(chat(usage, "m"), CHAT, Usage(10, 5, web_search_requests=2))
+    check(messages({"input_tokens": 10, "output_tokens": 5, **tools}, "m"), MESSAGES, Usage(10, 5, web_search_requests=2))
+
+
 def test_claude_in_litellms_form_of_chat_costs_what_it_costs_in_messages():
     usage = {
         "prompt_tokens": 70_100,
