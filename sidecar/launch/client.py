@@ -77,6 +77,11 @@ def verified(places: Places, warm: str | None = None) -> State | None:
     return state if state is not None and state["instance"] == instance else None
 
 
+def is_ending(state: State) -> bool:
+    """Whether it takes no new requests, and ends with the open streams.  A daemon of an earlier version does not tell."""
+    return state.get("draining", False)
+
+
 def ask(places: Places, state: State, method: str, target: str, value: object = None) -> dict[str, object]:
     """One control request to a verified daemon: its JSON answer, empty for 204.
 

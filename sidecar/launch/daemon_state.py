@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         version: str
         config: str | None
         config_error: str | None
+        draining: bool
         ledger: LedgerState
         started_at: str
         gateway: str

@@ -94,7 +94,7 @@ def serving(places: Places, environ: Mapping[str, str], warm: str | None = None)
     `warm` is that of `client.verified`.
     """
     state = client.verified(places, warm)
-    if state is None:
+    if state is None or client.is_ending(state):
         from sidecar.launch import spawn  # noqa: PLC0415 - subprocess is slow to import, and mostly not needed
 
         state, notice = spawn.start(places, environ, warm=warm)

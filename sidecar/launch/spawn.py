@@ -61,15 +61,16 @@ def start(places: Places, environ: Mapping[str, str], *, replace: bool = False, 
     """The serving daemon's state, and what it wants the user to know.  Raises `SidecarError`.
 
     Of starters at the same time one starts it; the others wait for that one and find it serving.  With `replace` the new daemon
-    takes the place of the one that runs.  `warm` is that of `client.verified`.
+    takes the place of the one that runs, also if that one is ending by itself.  `warm` is that of `client.verified`.
     """
     lock = state.Lock(places.start_lock)
     if not lock.acquire(wait_seconds=START_SECONDS):
         raise SidecarError("another command has been starting the sidecar for a minute", "sidecar status")
     try:
-        if not replace and (running := client.verified(places, warm)):
+        running = client.verified(places, warm)
+        if running and not replace and not client.is_ending(running):
             return running, None
-        notice = _launch(places, environ, ["--replace"] if replace else [])
+        notice = _launch(places, environ, ["--replace"] if replace or running else [])
         if running := client.verified(places, warm):
             return running, notice
     finally:

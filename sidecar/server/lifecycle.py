@@ -138,6 +138,7 @@ class Life:
         self._stopping = asyncio.Event()
         self._cutting = asyncio.Event()
         self._handover: Lock | None = None
+        self._handover_asked = asyncio.Event()
 
     async def run(self, ready: Callable[[dict[str, object]], None]) -> None:
         settings = self._live.current
@@ -181,11 +182,14 @@ class Life:
         except Exception:
             log.exception("gateway.unprepared")  # only sooner than the first request, which tells what is wrong
         await self._stopping.wait()
+        handing_over = asyncio.ensure_future(self._hand_over(listener, publisher))
         if self._handover is not None:
-            await self._hand_over(listener, publisher)
-        app.is_draining = True
+            await handing_over
+        app.is_draining = publisher.is_draining = True
+        publisher.publish_again()
         log.info("sidecar.draining", streams=len(parts.live))
         await self._drained(parts.live)
+        handing_over.cancel()
         await listener.close(LAST_ANSWERS_SECONDS)
         upstream.close()
         await asyncio.to_thread(ledger.stop)
@@ -193,19 +197,21 @@ class Life:
         if self._handover is not None:
             _forget(_draining_path(self._places.state_dir, self._instance))
             self._handover.release()
-        else:
-            self._lock.release()  # `daemon.json` stays: the next one takes the same port
+        self._lock.release()  # `daemon.json` stays: the next one takes the same port
 
     def stop(self, *, now: bool = False, handover: bool = False) -> None:
-        """Begin the end; `now` cuts what is under way, `handover` frees lock and port at once."""
-        if handover and not self._stopping.is_set():
+        """Begin the end; `now` cuts what is under way, `handover` frees lock and port at once, also in the middle of a drain."""
+        if handover and self._handover is None:
             self._handover = Lock(_draining_path(self._places.state_dir, self._instance))
             self._handover.acquire()
+            self._handover_asked.set()
         self._stopping.set()
         if now:
             self._cutting.set()
 
     async def _hand_over(self, listener: Listener, publisher: Publisher) -> None:
+        """Once a handover is asked for."""
+        await self._handover_asked.wait()
         listener.stop()
         publisher.stop()
         await asyncio.sleep(0)  # uvloop closes the socket in its next round: the lock must not be free before the port is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
@@ -106,6 +107,9 @@ class Own:
     async def _usage(self, asked: _Asked) -> Answer:
         """The figures of one session.  An agent's pass gets those of its own run alone, whichever session it names."""
         bearer, ledger = asked.bearer, self.places.ledger
+        health = {"error": self.parts.ledger.error}
+        if health["error"] and not await asyncio.to_thread(os.path.isfile, ledger):
+            return answer({"rows": [], "gateway": None, "budgets": [], "ledger": health})
         session = asked.given.get("session") or bearer.session or bearer.run
         if bearer.scope == "control":
             newest = await asyncio.to_thread(newest_request, ledger, session, None)
@@ -116,7 +120,7 @@ class Own:
                 raise Refusal("forbidden_scope", "an agent's pass reads what its own run did, and nothing else")
             used = await asyncio.to_thread(report_of_run, ledger, session, bearer.run)
         budgets = await self._budgets_of(asked.settings, session, newest) if newest is not None else []
-        return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets})
+        return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets, "ledger": health})
 
     async def _budgets_of(self, settings: Settings, session: str, newest: Newest) -> list[dict[str, object]]:
         """The state of every budget that holds for the session.  A budget per session is left out if other runs have spent from it."""

@@ -37,6 +37,7 @@ class Publisher:
         self._started_at = _utc(time.time())
         self._keys: dict[str, bool] = {}
         self._is_published = False
+        self.is_draining = False
 
     def publish(self) -> None:
         """Raises OSError: a sidecar that nobody can find does not serve."""
@@ -51,6 +52,7 @@ class Publisher:
                 "version": __version__,
                 "config": settings.path,
                 "config_error": self._live.error,
+                "draining": self.is_draining,
                 "ledger": {"error": self._ledger.error},
                 "started_at": self._started_at,
                 "gateway": settings.gateway,

@@ -312,6 +312,23 @@ def test_a_stream_goes_on_while_another_daemon_takes_over(home, stream):
         stream.recv(1)
 
 
+@pytest.mark.parametrize("command", ["start", "run agent"])
+def test_whoever_starts_while_the_daemon_drains_gets_a_new_one(home, stream, command):
+    home.script("agent", "#!/bin/sh\necho started $ANTHROPIC_BASE_URL\n")
+    draining = client.verified(home.places)
+    with home.popen("stop") as stopping:
+        stopping.stdout.readline()
+        done = home.run(*command.split())
+        assert (done.returncode, done.stderr) == (0, "")
+        running = client.verified(home.places)
+        assert running["instance"] != draining["instance"]
+        assert client.base_url(running) in done.stdout
+        assert stopping.wait(10) == 0
+    stream.settimeout(0.2)
+    with pytest.raises(TimeoutError):  # it goes on
+        stream.recv(1)
+
+
 def log_of(home):
     return [json.loads(line) for line in (home.path / "logs" / "sidecar.log").read_text().splitlines()]
 

@@ -11,8 +11,9 @@ import sys
 
 import pytest
 from fakes.raw import raw_gateway, reply, says
-from fakes.running import ask, one_gateway, running
+from fakes.running import ask, one_gateway, running, until
 
+from sidecar.launch import daemon_state
 from sidecar.launch.statusline import _TOKENS, _parts
 
 BODY = json.dumps(
@@ -203,3 +204,15 @@ def test_a_subscriptions_cost_is_marked():
 def test_a_ledger_that_cannot_be_written_is_told():
     told = {"gateway": "there", "budgets": [], "ledger": {"error": "the disk is full"}, "rows": []}
     assert list(_parts(told)) == ["there", "the ledger cannot be written: sidecar doctor"]
+
+
+async def test_a_status_line_tells_of_a_ledger_that_cannot_be_written(tmp_path):
+    (tmp_path / "home" / "ledger.db").mkdir(parents=True)
+    (tmp_path / "home").chmod(0o700)
+    async with (
+        raw_gateway(says(reply(BODY, b"content-type: application/json"))) as there,
+        running(tmp_path / "home", one_gateway(there.url)) as sidecar,
+    ):
+        await ask(sidecar, b"x-claude-code-session-id: " + SESSION.encode(), body=b'{"model":"claude-opus-4-8"}')
+        await until(lambda: (daemon_state.read(sidecar.places.state_file) or {})["ledger"]["error"])
+        assert (await line(**agents(sidecar)))[0] == "the ledger cannot be written: sidecar doctor\n"

@@ -80,6 +80,7 @@ def main() -> None:
         "config": None,
         "config_error": None,
         "ledger": {"error": None},
+        "draining": False,
         "started_at": "2026-01-02T03:04:05.000Z",
         "gateway": "gw",
         "configured": [],

@@ -81,7 +81,7 @@ def status(args: Namespace) -> int:
     if args.json:
         print(json.dumps(report))
         return 0
-    print(_serving_line(state))
+    print("Ending: no new requests are taken, the open streams go on." if client.is_ending(state) else _serving_line(state))
     print(f"process {state['pid']}, version {state['version']}, since {state['started_at']}, open streams: {report['streams']}")
     print(f"configuration: {state['config'] or 'none, the defaults hold'}")
     if ledger := ledger_error(state):
@@ -118,23 +118,28 @@ def _stop(places: Places, *, now: bool) -> bool:
         if daemon_state.held(places.lock_file):
             raise _stuck(places)
         return False
+    instance = state["instance"]
     streams = client.ask(places, state, "POST", "/_sidecar/stop", {"now": now}).get("streams")
     try:
         if streams and not now:
             print(f"Waiting for {streams} open {'stream' if streams == 1 else 'streams'}.  Ctrl-C: do not wait.", flush=True)
         # Without a limit of ours: the daemon has its own, timeouts.drain.
-        ended = _ended(places, _END_SECONDS if now else math.inf)
+        ended = _ended(places, instance, _END_SECONDS if now else math.inf)
     except KeyboardInterrupt:
         client.ask(places, state, "POST", "/_sidecar/stop", {"now": True})
-        ended = _ended(places, _END_SECONDS)
+        ended = _ended(places, instance, _END_SECONDS)
     if not ended:
         raise _stuck(places)
     return True
 
 
-def _ended(places: Places, wait_seconds: float) -> bool:
+def _ended(places: Places, instance: str, wait_seconds: float) -> bool:
+    """Wait until the instance has let go of its lock, or another one has been started in its place."""
     deadline = time.monotonic() + wait_seconds
     while daemon_state.held(places.lock_file):
+        state = daemon_state.read(places.state_file)
+        if state is not None and state["instance"] != instance:
+            return True
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)
