@@ -8,7 +8,7 @@ import msgspec
 
 
 class UsageSource(StrEnum):
-    """Where the numbers come from: the reply's last word, only its first, or nowhere."""
+    """Where the counts come from: the end of the reply, only an earlier part of it, or nowhere."""
 
     FINAL = "final"
     PARTIAL = "partial"
@@ -16,7 +16,11 @@ class UsageSource(StrEnum):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one exchange as the gateway reported them.  The parts never overlap; `thinking` alone is a part of `output`."""
+    """Tokens of one exchange as the gateway reported them.  The parts never overlap; `thinking` alone is a part of `output`.
+
+    `cache_write_5m` counts writes of the ordinary lifetime (5 minutes at Anthropic, 30 at OpenAI), `cache_write_1h` those of the longer
+    one, which costs twice the input price (an hour at Anthropic, 12 at OpenAI).
+    """
 
     input: int | None = None
     output: int | None = None
