@@ -69,10 +69,11 @@ def _mark(row: str) -> str:
 
 
 _COUNTED = {"quarter": _quarter()} | _REQUEST | {"first": "started_at", "last": "started_at"}
+# The plus keeps SQLite from making an index of all rows by their kind, each time, instead of using the one by their start.
 _TABLES = (
     "TABLE unsummed (quarter INTEGER PRIMARY KEY)",
     f"TABLE quarters (quarter INTEGER NOT NULL, {', '.join(COLUMNS)})",
-    f"VIEW counted AS SELECT id, started_at, finished_at, {_sql(_COUNTED)} FROM requests WHERE kind = 'inference'",
+    f"VIEW counted AS SELECT id, started_at, finished_at, {_sql(_COUNTED)} FROM requests WHERE +kind = 'inference'",
 )
 _DEFINITION = (
     *_TABLES,

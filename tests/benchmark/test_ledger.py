@@ -24,7 +24,7 @@ def test_a_year_is_the_same_in_every_run_and_has_a_today():
 
 def test_ledger_and_transcripts_hold_the_same_tokens(tmp_path):
     path = str(tmp_path / "ledger.db")
-    count = ledger_file.fill(path, year.requests(1000, NOW))
+    count = ledger_file.fill(path, year.requests(1000, NOW), NOW)
     transcripts.write(str(tmp_path), year.requests(1000, NOW))
     lines = [json.loads(line) for file in tmp_path.glob("projects/*/*.jsonl") for line in file.read_text().splitlines()]
     total = report(path, "model", since=datetime.fromtimestamp(0, UTC))["total"]

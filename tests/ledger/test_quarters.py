@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sidecar.clock import moment
-from sidecar.ledger import hours, quarters, schema
+from sidecar.ledger import hours, quarters, schema, sums
 from sidecar.ledger.reports import KEYS, report
 from sidecar.ledger.sums import quarters_within
 
@@ -270,3 +270,19 @@ def test_a_report_of_today_reads_no_row_but_open_ones(tmp_path):
         connection.execute("DELETE FROM requests WHERE finished_at IS NOT NULL")
     since = datetime.fromtimestamp(BEGIN, UTC)
     assert report(path, since=since, until=since + timedelta(seconds=SPAN))["total"]["requests"] > 300
+
+
+@pytest.mark.parametrize("only", [{}, {"session": "s1"}, {"gateway": "vercel"}])
+def test_no_query_reads_all_rows_nor_makes_an_index_of_them(tmp_path, only):
+    """Rows are found by their start or session; open ones have an index of their own."""
+    queries = [
+        sums.question("gateway", 1.0, 9e8, only),
+        sums.question("gateway", None, None, only),
+        sums.ended_requests(900.0, 9e8, only),
+        (quarters._SUM_UP, {"last": 5}),
+    ]
+    with at_end_close(schema.connect(str(tmp_path / "ledger.db"))) as connection:
+        for query, values in queries:
+            steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+            assert [step for step in steps if "AUTOMATIC" in step] == []
+            assert {step for step in steps if step.startswith("SCAN requests")} <= {"SCAN requests USING INDEX requests_open"}

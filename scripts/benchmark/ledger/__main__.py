@@ -50,7 +50,7 @@ def _measured(folder: str, rows: int, now: float) -> list[str]:
     os.mkdir(home, 0o700)
     path = os.path.join(home, "ledger.db")
     _say(f"writing a year of {rows:,} requests")
-    count = ledger_file.fill(path, year.requests(rows, now))
+    count = ledger_file.fill(path, year.requests(rows, now), now)
     size = os.path.getsize(path)
     _say("asking")
     ours = [_median_ms(lambda words=words: _ask(home, words), _RUNS) for _, words, *_ in _QUESTIONS]

@@ -1,4 +1,4 @@
-"""A year's requests in a ledger: the product's own tables, triggers and indexes, filled in one transaction."""
+"""A year's requests in a ledger: the product's own tables, triggers and indexes, filled in one transaction, then summed up as the daemon does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from sidecar.clock import moment
+from sidecar.ledger.quarters import sum_up
 from sidecar.ledger.schema import connect
+from sidecar.ledger.store import QUARTERS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from benchmark.ledger.year import Request
 
 
-def fill(path: str, requests: Iterable[Request]) -> int:
+def fill(path: str, requests: Iterable[Request], now: float) -> int:
     """How many rows it has then."""
     with closing(connect(path)) as connection:
         rows = map(_row, requests)
@@ -26,6 +28,8 @@ def fill(path: str, requests: Iterable[Request]) -> int:
         connection.execute("BEGIN")
         connection.executemany(query, (tuple(row.values()) for row in chain([first], rows)))
         connection.execute("COMMIT")
+        while sum_up(connection, now, QUARTERS_AT_ONCE):
+            pass
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (count,) = connection.execute("SELECT count(*) FROM requests").fetchone()
         return int(count)
