@@ -362,6 +362,15 @@ def test_serve_under_nohup_outlives_its_terminal(home):
         assert process.wait(10) == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_serve_serves_where_its_output_cannot_be_written(home):
+    with open("/dev/full", "wb") as full, home.popen("serve", stdout=full, stderr=full) as process:
+        while client.verified(home.places) is None:
+            assert process.poll() is None
+        assert home.run("stop").stdout == "Stopped.\n"
+        assert process.wait(10) == 0
+
+
 def test_a_home_that_does_not_exist_is_no_fault(home):
     home.environ["HOME"] = "/nonexistent"
     assert home.run("start").returncode == 0

@@ -16,7 +16,7 @@ from sidecar.ledger.writer import Ledger
 sys.path.insert(0, str(Path(__file__).parent.parent / "ledger"))
 from exchanges import closing, opening
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="POSIX shells, /dev/full")
 
 PRINTING = (
     "status", "status --json", "top", "usage", "usage --json", "usage --csv", "usage --by tag", "usage export", "gateways", "doctor",

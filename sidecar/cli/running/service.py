@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sidecar.errors import NotRunning, SidecarError
 from sidecar.launch import client, daemon_state, spawn
 from sidecar.launch.prepare import LEDGER_HINT, ledger_error, mismatches, serving
-from sidecar.launch.surroundings import say
+from sidecar.launch.surroundings import lost_output, say
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -46,7 +46,8 @@ def serve(args: Namespace) -> int:
             return
         if said["notice"]:
             say(str(said["notice"]))
-        print(f"{_serving_line(state)}  Ctrl-C stops.", flush=True)
+        print(f"{_serving_line(state)}  Ctrl-C stops.")
+        lost_output()  # agents are served whether or not anybody can read this line
 
     return server.serve(args.places, environ, console=True, ready=ready)
 
