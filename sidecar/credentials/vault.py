@@ -145,6 +145,7 @@ class Vault:
             answer.cancel()  # without effect unless we are being cancelled
             if self._looking.get(wanted) is answer:
                 del self._looking[wanted]
+            del answer  # it holds the error's traceback, which holds this frame
 
     async def _read(self, wanted: _Wanted) -> Reading | None:
         trouble: CredentialFailed | None = None

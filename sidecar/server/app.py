@@ -78,11 +78,13 @@ class App:
             return await self._handle(head, request)
         except Refusal as refusal:
             log.info("request.refused", code=refusal.code, method=head.method, path=head.raw_path.partition("?")[0], why=str(refusal))
+            _drop_tracebacks(refusal)
             return refused(refusal)
         except ConnectionError:
             return refused(Refusal("upstream_closed", "nobody is there to read this"))
-        except Exception:
+        except Exception as error:
             log.exception("request.failed", method=head.method)
+            _drop_tracebacks(error)
             return refused(Refusal("internal", "something went wrong here", "the log says what: sidecar logs"))
 
     async def _handle(self, head: Head, request: Incoming) -> Answer:
@@ -132,6 +134,19 @@ class App:
                 self._admitted.clear()
             self._settings, self._pass_key, self._refreshed_at = live.current, pass_key, now
         return live.current
+
+
+def _drop_tracebacks(error: BaseException | None) -> None:
+    """Drop the tracebacks of `error` and of the errors that led to it.
+
+    They hold every frame of the exchange, and with them the request's body.  Whoever still holds the error (a future that several requests
+    wait for, a frame of its own traceback) would keep the body until the garbage collector's next run.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _send_continue(head: Head, request: Incoming) -> None:

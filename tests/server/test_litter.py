@@ -85,6 +85,8 @@ REFUSED = {
     "a web page": (hang_up, {"fields": (b"Origin: https://a.example",)}, b"forbidden_origin"),
     "a path that is not allowed": (hang_up, {"fields": (b"x-sidecar-gateway: closed",)}, b"forbidden_path"),
     "a bad header": (hang_up, {"fields": (b"x-sidecar-tags: " + b"t" * 300,)}, b"bad_header"),
+    "a command that fails": (hang_up, {"fields": (b"x-sidecar-gateway: failing",)}, b"credential_failed"),
+    "no key": (hang_up, {"fields": (b"x-sidecar-gateway: keyless",)}, b"no_credential"),
     "nobody there": (hang_up, {"fields": (b"x-sidecar-gateway: dead",)}, b"unreachable"),
     "closed before the reply": (hang_up, {}, b"upstream_closed"),
     "no HTTP": (speak_nonsense, {}, b"bad_reply"),
@@ -95,7 +97,9 @@ LIMITS = "timeouts: {first_byte: 50ms}\nlimits: {body: 1MiB}\n"
 
 
 def gateways(url: str) -> str:
-    more = "  closed: {base_url: 'http://127.0.0.1:1', credential: {env: THERE_KEY}, only: [/v2/*]}\n"
+    more = "  failing: {base_url: 'http://127.0.0.1:1', credential: {command: ['false']}}\n"
+    more += "  keyless: {base_url: 'http://127.0.0.1:1', credential: {env: NO_SUCH_KEY}}\n"
+    more += "  closed: {base_url: 'http://127.0.0.1:1', credential: {env: THERE_KEY}, only: [/v2/*]}\n"
     return one_gateway(url, f"{more}  dead: {{base_url: 'http://127.0.0.1:1', credential: {{env: THERE_KEY}}}}\n") + LIMITS
 
 
