@@ -1,4 +1,4 @@
-"""A request as the ledger keeps it: what is known when it goes out, and what is known when it has ended."""
+"""What the proxy hands to the ledger about a request: an `Opening` when it goes out, a `Closing` when it has ended."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Ending(StrEnum):
 
 
 class Opening(msgspec.Struct, frozen=True, gc=False):
-    """Known when the request goes out: its `row`, which is the ledger's own from then on, and what of it budgets and prices need in
-    another form.  `started_at` in seconds since the epoch.
+    """What is known when the request goes out.  The ledger owns `row` from then on; the other fields repeat parts of it in the form that
+    budgets and prices need.  `started_at` is in seconds since the epoch.
     """
 
     row: Row
@@ -40,8 +40,9 @@ class Opening(msgspec.Struct, frozen=True, gc=False):
 
 
 class Closing(msgspec.Struct, frozen=True, gc=False):
-    """Known when it has ended.  `own_error` is one of `errors.ANSWERS` if the sidecar itself answered; `status` what the client got
-    from the gateway, None if the gateway sent none.  Times in milliseconds.
+    """What is known when the request has ended.
+
+    `own_error` is one of `errors.ANSWERS` if the sidecar itself answered.  `status` is the gateway's, None if it sent none.
     """
 
     id: str

@@ -29,7 +29,7 @@ _SUM_UP = f"""
 """  # noqa: S608 -- see above
 _REMOVE = f"DELETE FROM requests WHERE {_OF_ITS_HOUR}"  # noqa: S608 -- see above
 
-#: Every request as the table `hours` would have it, single rows and hours alike: what sums are made from.
+#: Every request with the columns of `hours`, rolled up or not.
 BOTH = f"""
     SELECT {_COLUMNS} FROM hours UNION ALL
     SELECT started_at, started_at, started_at, {", ".join(APART)},
@@ -38,9 +38,9 @@ BOTH = f"""
 
 
 def roll_up(connection: sqlite3.Connection, before: str, settled: str) -> bool:
-    """Sum up the oldest hour that has rows started before `before`, in one transaction; False: there was none.
+    """Roll up the oldest hour that has rows started before `before`, in one transaction.  Returns False if there was none.
 
-    Only rows that ended before `settled`: by then nobody writes their cost any more.
+    Rows that ended after `settled` stay: their cost may still be written.
     """
     (oldest,) = connection.execute(_NEXT, {"before": before, "settled": settled}).fetchone()
     if oldest is None:
@@ -54,7 +54,7 @@ def roll_up(connection: sqlite3.Connection, before: str, settled: str) -> bool:
 
 
 def give_back(connection: sqlite3.Connection, pages: int) -> bool:
-    """Return up to so many free pages to the file system; False: there are none."""
+    """Return up to `pages` free pages to the file system.  Returns False if there are none."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
     return bool(free)

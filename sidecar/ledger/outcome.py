@@ -1,4 +1,4 @@
-"""How a request ended, in one word, from what its reply said and how its connections ended.  Pure."""
+"""Judges how a request ended from what its reply said and how its connections ended.  Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as people say them -> moments: `today`, `yesterday`, `now`, `7d`, `12h`, `2026-11-01`, `2026-11-01T09:30`, with or without an offset.
+"""Reads times as people write them: `today`, `yesterday`, `now`, `7d`, `12h`, `2026-11-01`, `2026-11-01T09:30`, with or without an offset.
 
 A day is the local one: it begins at the local midnight.  What has no offset is local too.
 """

@@ -40,7 +40,7 @@ _COLUMNS = ", ".join(NAMES)
 
 
 class Report(TypedDict):
-    """As it is printed: times are UTC texts, None where there is no limit."""
+    """A report as it is printed.  `since` and `until` are UTC texts, None if the period has no such end."""
 
     by: str
     since: str | None
@@ -94,7 +94,7 @@ def _requests(connection: sqlite3.Connection, since: float | None, until: float 
 
 
 def _added(rows: Iterable[Row]) -> Row:
-    """The sums of sums."""
+    """The total of several rows of sums."""
     rows = list(rows)
     known = {name: [value for row in rows if isinstance(value := row[name], int)] for name in NUMBERS}
     ends = [(str(row["first"]), str(row["last"])) for row in rows]
@@ -105,10 +105,10 @@ def _added(rows: Iterable[Row]) -> Row:
 
 
 def _shown(sums: Row) -> Row:
-    """As a report's row has it.  Shares are of 1; speed counts the waiting too; the first byte's time is the mean.
+    """The sums as a report's row shows them.  Shares are of 1; speed includes the time until the first byte, which is a mean.
 
-    `subscription_cost_usd` is what of the cost nobody bills: the same tokens by the list.  `reported_cost_usd` is what gateways
-    said themselves, and the difference by how much that is more than the cost computed, of requests that have both.
+    `subscription_cost_usd` is the part of the cost that a subscription covers.  `reported_cost_usd` is what gateways named themselves;
+    `reported_difference_usd` is how much that exceeds the computed cost, for requests that have both.
     """
     number = {name: value if isinstance(value := sums[name], int) else None for name in NUMBERS}
     requests = number["requests"] or 0

@@ -1,4 +1,4 @@
-"""One request as a row of the table `requests`, and what its end puts into it."""
+"""A row of the table `requests`, and how a request's end fills it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Named as the table's columns, in their order.  None is unknown, and left out where a row is written as JSON.
+    """The columns of `requests`, in their order.  None is unknown, and left out when a row is written as JSON.
 
-    A struct, because rows are made, bound and encoded as often as requests end: as a dictionary that took twice as long.
+    Rows are structs because every request makes, binds and encodes one: a dictionary takes twice as long.
     """
 
     id: str
@@ -80,7 +80,7 @@ COLUMNS: tuple[str, ...] = Row.__struct_fields__
 
 
 def close(row: Row, kind: Kind, closing: Closing) -> None:
-    """Put in how it ended; what it cost is not known yet."""
+    """Fill in how the request ended.  Its cost is not known yet."""
     reading = closing.reading
     usage = reading.usage
     reported = reading.reported_cost_usd
@@ -113,7 +113,7 @@ def close(row: Row, kind: Kind, closing: Closing) -> None:
 
 
 def billed(row: Row) -> Billed:
-    """What of a closed row decides its cost."""
+    """The values of a closed row that decide its cost."""
     return Billed(
         usage=Usage(
             input=row.input_tokens,
@@ -135,7 +135,7 @@ def billed(row: Row) -> Billed:
 
 
 def storable(row: Row) -> Row:
-    """A header's bytes that are no UTF-8 arrive as lone surrogates, which SQLite refuses: a question mark for each."""
+    """A copy of the row that SQLite accepts: with a question mark for each lone surrogate, as a header's bytes that are no UTF-8 arrive."""
     texts = {name: value for name, value in msgspec.structs.asdict(row).items() if isinstance(value, str)}
     return msgspec.structs.replace(row, **{name: value.encode("utf-8", "replace").decode() for name, value in texts.items()})
 
@@ -146,5 +146,5 @@ def _whole_second(text: str) -> datetime:
 
 
 def array(tags: tuple[str, ...]) -> str:
-    """As the column `tags` holds them."""
+    """The tags as the column `tags` holds them."""
     return json.dumps(tags, ensure_ascii=False)

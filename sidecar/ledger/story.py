@@ -1,6 +1,6 @@
-"""One session, told from its rows: who asked what in which turn, its subagents as a tree, its models, errors and retries.
+"""The story of one session: its turns, its subagents as a tree, its models, errors and retries.
 
-Rows that have been summed up into hours are still in the sums of agents and models, but no longer among the turns.
+Requests that have been rolled up into hours are in the sums of agents and models, but not among the turns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sidecar.ledger.reports import Row
 
-#: Greater than any text that begins with what stands before it.
+#: Appended to a prefix, it sorts after every text with that prefix.
 _LAST = "\U0010ffff"
 _NAMED_MOST = 5
 _TURN = (
@@ -27,7 +27,7 @@ _TURN = (
 
 
 class Agent(TypedDict):
-    """`agent` None: the main one.  `sums` as a report's row has them, of this agent alone."""
+    """An agent with its subagents.  `agent` is None for the main one; `sums` has the keys of a report's row, without the subagents."""
 
     agent: str | None
     sums: Row
@@ -35,7 +35,9 @@ class Agent(TypedDict):
 
 
 class Story(TypedDict):
-    """`turns`, oldest first: `turn` counts the main agent's, None for a subagent's; `retry`: the same agent's last one had failed."""
+    """`turns` are oldest first.  `turn` counts the main agent's and is None for a subagent's; `retry` means that the same agent's turn
+    before had failed.
+    """
 
     session: str
     first: object
@@ -49,7 +51,10 @@ class Story(TypedDict):
 
 
 def session_named(path: str, name: str) -> str:
-    """The session with this name, else the only one whose name begins so; `name` itself if there is none.  Raises UsageError."""
+    """The session with this name, or the only one whose name begins with it; `name` itself if there is none.
+
+    Raises UsageError if several begin with it.
+    """
     query = "SELECT session FROM {} WHERE session >= :from AND session < :to GROUP BY 1"
     both = f"{query.format('requests')} UNION {query.format('hours')} LIMIT {_NAMED_MOST + 1}"
     with reading(path) as connection:
@@ -92,7 +97,7 @@ def story(path: str, session: str) -> Story:
 
 
 def tree(rows: Iterable[Row], parent_of: Mapping[str, str | None]) -> list[Agent]:
-    """The agents' sums, each below the one that started it: without a known parent below the main one, whatever the session holds."""
+    """The agents' sums, each below the agent that started it, or below the main agent if its parent is not known."""
     nodes = {row["key"]: Agent(agent=None if row["key"] is None else str(row["key"]), sums=row, subagents=[]) for row in rows}
     main = nodes.get(None)
     top = [main] if main else []
@@ -106,7 +111,7 @@ def tree(rows: Iterable[Row], parent_of: Mapping[str, str | None]) -> list[Agent
 
 
 def _is_below_itself(name: str, parent_of: Mapping[str, str | None]) -> bool:
-    """Names come from the wire: they may go round in circles."""
+    """Whether the agent is its own ancestor.  Names come from the wire, so that parents may form a circle."""
     seen = {name}
     above = parent_of.get(name)
     while above is not None and above not in seen:

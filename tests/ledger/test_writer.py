@@ -480,6 +480,19 @@ def test_a_batch_that_went_into_a_file_that_was_just_deleted_is_written_again(pa
     assert len(rows(path)) == 1
 
 
+def test_when_there_is_nothing_else_to_do_quarters_that_are_over_are_summed_up(path, ledger, problems):
+    now = time.time()
+    ledger.start()
+    for number, ago in enumerate((7200, 3600, 0)):
+        ledger.open(opening(number, started_at=now - ago))
+        ledger.close(closing(number, finished_at=now))
+    until(lambda: rows(path, "SELECT 1 FROM requests WHERE cost_nanousd"))
+    ledger.configure(None)
+    until(lambda: len(rows(path, "SELECT * FROM quarters")) == 2)
+    assert [row["quarter"] for row in rows(path, "SELECT * FROM unsummed")] == [now // 900]
+    assert problems == []
+
+
 def test_prices_that_could_not_be_loaded_are_loaded_later(path, ledger, problems, monkeypatch):
     monkeypatch.setattr(writer, "_PRICES_RETRY_SECONDS", 0.0)
     monkeypatch.setitem(sys.modules, "sidecar.pricing.cost", None)
