@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sidecar.metering.reading import Reading
 
 _ERROR_STATUS = 400
+#: What is wrong with a reply that should have been a message; an error's body may be anything.
+_OF_A_SUCCESS = frozenset({"not_json", "not_a_message"})
 
 
 def outcome(kind: Kind, ending: Ending, status: int | None, own_error: str | None, reading: Reading) -> tuple[str, str | None]:
@@ -36,7 +38,7 @@ def _error_type(kind: Kind, ending: Ending, status: int | None, own_error: str |
     if own_error is not None:
         return own_error
     if status is not None and status >= _ERROR_STATUS:
-        said = reading.error_type if reading.error_type != "not_json" else None
+        said = None if reading.error_type in _OF_A_SUCCESS else reading.error_type
         return said or f"http_{status}"
     if reading.failed:
         return reading.error_type or "unknown_error"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sidecar.metering.errors import failure
+from sidecar.metering.errors import NOT_A_MESSAGE, failure
 from sidecar.metering.openai import Tally
 from sidecar.metering.reading import Reading, UsageSource
 from sidecar.metering.values import NotJSON, decode, member, text
@@ -34,15 +34,18 @@ class Chat:
 
     def event(self, event: Event) -> None:
         if event.data.strip() == b"[DONE]":
-            self._finished = self._stop_reason is not None
+            self._finished = self._finished or not self._failed
             return
         self._failed = self._failed or event.name == b"error"
         with suppress(NotJSON):
             self._fold(decode(event.data), whole=False)
+            self._finished = self._finished or (self._stop_reason is not None and not self._failed)
 
     def body(self, body: object) -> None:
         """A whole JSON reply: a completion, an error, or anything else that is JSON."""
         self._fold(body, whole=True)
+        if not self._failed and not isinstance(member(body, "choices"), list):
+            self._failed, self._error_type = True, NOT_A_MESSAGE
         self._finished = not self._failed
 
     def reading(self) -> Reading:

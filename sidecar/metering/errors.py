@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sidecar.wire.sse import Event
 
 
+#: The error type of a whole JSON body that is no message of its path's protocol.
+NOT_A_MESSAGE = "not_a_message"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error that the reply speaks of.  `type` is the envelope's type, else its code as text, else None."""

@@ -12,7 +12,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from sidecar.metering.errors import failure
+from sidecar.metering.errors import NOT_A_MESSAGE, failure
 from sidecar.metering.places import MESSAGES, WORDS, figures, reported_cost
 from sidecar.metering.reading import Reading, Usage, UsageSource
 from sidecar.metering.values import NotJSON, count, decode, member, text
@@ -54,7 +54,7 @@ class Messages:
 
     def event(self, event: Event) -> None:
         if event.data.strip() == b"[DONE]":
-            self._finished = self._finished or self._stop_reason is not None
+            self._finished = self._finished or not self._failed
             return
         if event.name == b"content_block_start" and b"fallback" not in event.data and b'"error' not in event.data:
             return  # one for every block, and none of them says anything else that is wanted
@@ -68,17 +68,7 @@ class Messages:
         found = failure(data)
         if found or event.name == b"error" or kind == "error":
             self._fail(found.type if found else None)
-        match kind:
-            case "message_start":
-                self._start(member(data, "message"))
-            case "content_block_start":
-                self._block(member(data, "content_block"))
-            case "message_delta":
-                self._stop_reason = text(member(member(data, "delta"), "stop_reason")) or self._stop_reason
-                self._fold(member(data, "usage"), UsageSource.FINAL)
-            case "message_stop":
-                self._fold(member(data, "usage"), UsageSource.FINAL)
-                self._finished = True
+        self._read(kind, data)
 
     def body(self, body: object) -> None:
         """A whole JSON reply: a message, an error, or anything else that is JSON."""
@@ -91,6 +81,8 @@ class Messages:
             for block in content if isinstance(content, list) else ():
                 self._block(block)
             self._fold(body.get("usage"), UsageSource.FINAL)
+        if not self._failed and not is_message(body):
+            self._fail(NOT_A_MESSAGE)
         self._finished = not self._failed
 
     def reading(self) -> Reading:
@@ -124,6 +116,21 @@ class Messages:
             finished=self._finished,
             failed=self._failed,
         )
+
+    def _read(self, kind: str, data: object) -> None:
+        match kind:
+            case "message_start":
+                self._start(member(data, "message"))
+            case "content_block_start":
+                self._block(member(data, "content_block"))
+            case "message_delta":
+                if reason := text(member(member(data, "delta"), "stop_reason")):
+                    self._stop_reason = reason
+                    self._finished = True
+                self._fold(member(data, "usage"), UsageSource.FINAL)
+            case "message_stop":
+                self._fold(member(data, "usage"), UsageSource.FINAL)
+                self._finished = True
 
     def _fail(self, error_type: str | None) -> None:
         self._failed = True
@@ -193,6 +200,11 @@ class Messages:
         return beside
 
 
+def is_message(body: object) -> bool:
+    """Whether a whole body is a message of this protocol."""
+    return isinstance(body, dict) and (body.get("type") == "message" or isinstance(body.get("content"), list))
+
+
 def _some_input(counts: dict[str, int], split: dict[str, int]) -> bool:
     return any(map(counts.get, _INPUT)) or any(split.values())
 
@@ -200,5 +212,5 @@ def _some_input(counts: dict[str, int], split: dict[str, int]) -> bool:
 def usage_of(reported: object) -> Usage:
     """One usage object on its own: an entry of `iterations`."""
     reader = Messages()
-    reader.body({"usage": reported})
+    reader.body({"type": "message", "usage": reported})
     return reader.reading().usage

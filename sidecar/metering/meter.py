@@ -22,11 +22,16 @@ from sidecar.wire.target import Kind
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 BODY_LIMIT = 32 * 1024 * 1024
 #: Of a reply that is no message nothing but an error envelope is wanted.
 ENVELOPE_LIMIT = 256 * 1024
+
+#: What one call of `feed` may cost the event loop: some 80 ms.  A gateway that sends more at once is no longer metered.
+DECODED_AT_ONCE = 16 * 1024 * 1024
+EVENTS_AT_ONCE = 20_000
+_SLICE = 256 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
@@ -57,17 +62,22 @@ class Meter:
         self._take: Callable[[Meter, bytes], None] = Meter._tell_apart
         self._body = bytearray()
         self._broken = self._off = False
+        self._events_left = 0
         self._gave_up: str | None = None
 
     def feed(self, chunk: bytes) -> None:
         if self._off or not chunk:
             return
         try:
-            if self._decoder is None:
-                self._take(self, chunk)
-            else:
-                for piece in self._decoder.feed(chunk):
-                    self._take(self, piece)
+            self._events_left, left = EVENTS_AT_ONCE, DECODED_AT_ONCE
+            for piece in _sliced(chunk) if self._decoder is None else self._decoder.feed(chunk):
+                left -= len(piece)
+                if self._off:
+                    break
+                if left < 0:
+                    self._stop(f"decoded to more than {DECODED_AT_ONCE} bytes at once")
+                    break
+                self._take(self, piece)
         except CodingError as error:
             self._broken = True
             self._stop(f"broken content coding: {error}")
@@ -109,7 +119,12 @@ class Meter:
         self._take(self, head)
 
     def _scan(self, piece: bytes) -> None:
-        for event in self._scanner.feed(piece):
+        events = self._scanner.feed(piece)
+        self._events_left -= len(events)
+        if self._events_left < 0:
+            self._stop(f"more than {EVENTS_AT_ONCE} events at once")
+            return
+        for event in events:
             self._reader.event(event)
 
     def _collect(self, piece: bytes) -> None:
@@ -128,8 +143,13 @@ class Meter:
         if not self._body:
             return Reading(empty=not self._off)
         try:
-            self._reader.body(decode(bytes(self._body)))
+            self._reader.body(decode(self._body))
         except NotJSON as fault:
             garbage = self._message_due and not fault.cut_short and self._take is Meter._collect
             return Reading(failed=garbage, error_type="not_json" if garbage else None)
         return self._reader.reading()
+
+
+def _sliced(chunk: bytes) -> Iterable[bytes]:
+    """`chunk` in slices, so that limits are looked at between them."""
+    return (chunk,) if len(chunk) <= _SLICE else (chunk[at : at + _SLICE] for at in range(0, len(chunk), _SLICE))

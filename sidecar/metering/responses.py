@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from sidecar.metering.errors import failure
+from sidecar.metering.errors import NOT_A_MESSAGE, failure
 from sidecar.metering.openai import Tally
 from sidecar.metering.reading import Reading, UsageSource
 from sidecar.metering.values import NotJSON, decode, member, text
@@ -48,6 +48,9 @@ class Responses:
         self._finished = False
 
     def event(self, event: Event) -> None:
+        if event.data.strip() == b"[DONE]":  # not of this protocol, but some translators end every stream with it
+            self._finished = self._finished or not self._failed
+            return
         self._failed = self._failed or event.name == b"error"
         try:
             data = decode(event.data)
@@ -68,6 +71,8 @@ class Responses:
         """A whole JSON reply: a response, an error, or anything else that is JSON."""
         self._fold(body, UsageSource.FINAL)
         self._failed = self._failed or member(body, "status") == "failed"
+        if not self._failed and not (isinstance(member(body, "output"), list) or member(body, "object") == "response"):
+            self._failed, self._error_type = True, NOT_A_MESSAGE
         self._finished = not self._failed
 
     def reading(self) -> Reading:

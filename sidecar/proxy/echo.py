@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: A shorter value is no key, and half of all replies would contain it.
 SHORTEST_SECRET = 6
 
+#: Decoded bytes of an error that are looked through.
+LIMIT = 4 * 1024 * 1024
+
 
 class Echo:
     """Searches one reply.  `found` is true once one of `secrets` has been seen."""
@@ -26,7 +29,7 @@ class Echo:
         self._border = max(map(len, self._secrets), default=1) - 1
         self._tail = b""
         names = codings(content_encoding)
-        self._decoder = Decoder(names) if names else None
+        self._decoder = Decoder(names, LIMIT) if names else None
 
     def field(self, value: bytes) -> None:
         self.found = self.found or any(secret in value for secret in self._secrets)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 STEP = 256 * 1024
 DECODED_LIMIT = 64 * 1024 * 1024
+#: Servers apply one coding, a proxy perhaps a second; each takes a decoder with buffers of its own.
+MOST_CODINGS = 4
+#: gzip members or zstd frames in one reply.  Each costs a decoder, and a copy of all that follows it.
+MOST_MEMBERS = 1000
 
 
 class CodingError(Exception):
@@ -58,7 +62,7 @@ class _Zlib:
             if inflate.eof:
                 data = inflate.unused_data
                 self._inflate = None
-                self._members += 1
+                self._members = _one_more(self._members)
                 self._ended = not self._gzip
 
     def _window(self, first: int) -> int:
@@ -102,6 +106,7 @@ class _Zstd:
 
         self._library = zstd
         self._inflate = zstd.ZstdDecompressor()
+        self._frames = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or not self._inflate.needs_input:
@@ -113,6 +118,7 @@ class _Zstd:
                 yield piece
             data = b""
             if self._inflate.eof:
+                self._frames = _one_more(self._frames)
                 data = self._inflate.unused_data
                 self._inflate = self._library.ZstdDecompressor()
 
@@ -155,10 +161,18 @@ class Decoder:
             yield piece
 
     def _begin(self) -> list[_Coding]:
+        if len(self._names) > MOST_CODINGS:
+            raise DecodingStopped(f"more than {MOST_CODINGS} content codings")
         for name in self._names:
             if name not in _CODINGS:
                 raise DecodingStopped(f"unknown content coding {name[:40]!r}")
         return [_CODINGS[name]() for name in reversed(self._names)]
+
+
+def _one_more(members: int) -> int:
+    if members >= MOST_MEMBERS:
+        raise DecodingStopped(f"more than {MOST_MEMBERS} members of one coding")
+    return members + 1
 
 
 def _through(stages: list[_Coding], chunk: bytes) -> Iterator[bytes]:

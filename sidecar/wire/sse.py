@@ -13,6 +13,8 @@ import re
 from typing import NamedTuple
 
 EVENT_LIMIT = 16 * 1024 * 1024
+#: An event of more lines is left out, like one that is too long.  What is metered has two.
+LINES_LIMIT = 10_000
 
 _BOM = b"\xef\xbb\xbf"
 _CARRIAGE_RETURN = re.compile(rb"\r\n?")
@@ -124,6 +126,8 @@ class Scanner:
 def _append(events: list[Event], block: bytes) -> None:
     if plain := _NAME_AND_DATA.fullmatch(block):
         events.append(Event(plain[1] or b"", plain[2]))
+        return
+    if block.count(b"\n") > LINES_LIMIT:
         return
     name = b""
     data: list[bytes] = []

@@ -47,7 +47,8 @@ INFERENCE = [path for path, kind in WHOLE.items() if kind is Kind.INFERENCE]
 
 @pytest.mark.parametrize("path", INFERENCE)
 def test_every_path_of_inference_has_a_reader(path):
-    assert read(b'{"usage":{"cost":1}}', path=path) == Reading(finished=True, reported_cost_usd=1.0)
+    message = b'{"type":"message","object":"response","choices":[],"usage":{"cost":1}}'
+    assert read(message, path=path) == Reading(finished=True, reported_cost_usd=1.0)
     assert read(ENVELOPE, path=path).error_type == "not_found_error"
     assert read(b"<html>", path=path).error_type == "not_json"
 
@@ -62,6 +63,50 @@ def test_white_space_is_an_empty_reply(body):
 )
 def test_what_begins_like_json_and_is_none_is_refused(body):
     assert read(body).error_type == "not_json"
+
+
+@pytest.mark.parametrize("path", INFERENCE)
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"ok":true}', b'{"detail":"Not Found"}', b"[]", b"[{}]", b"null", b"7", b'"fine"', b'{"type":"ping"}']
+)
+def test_json_that_is_no_message_of_the_protocol_is_an_error(path, body):
+    assert read(body, path=path) == Reading(failed=True, error_type="not_a_message")
+    padded = b'{"pad":"%b"}' % (b"x" * 100_000)
+    assert read(padded, path=path) == Reading(failed=True, error_type="not_a_message")
+
+
+@pytest.mark.parametrize("brackets", [b"{}", b"[]", b"0"])
+def test_a_large_message_is_read_whatever_it_is_padded_with(brackets):
+    pad = b"[" + brackets * 1 + (b"," + brackets) * 200_000 + b"]"
+    assert read(MESSAGE[:-1] + b',"x":' + pad + b"}") == read(MESSAGE)
+    assert read(b'{"x":' + pad + b"," + MESSAGE[1:]) == read(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("body", "reading"),
+    [
+        (MESSAGE, Reading(failed=True, error_type="not_json")),
+        (MESSAGE[:-1], Reading()),
+        (MESSAGE[:-1] + b',"x":"\\ud83d', Reading()),
+        (MESSAGE[:-1] + b',"x":1.', Reading()),
+    ],
+    ids=["garbage behind it", "cut", "cut behind half an emoji", "cut in a number"],
+)
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_what_is_cut_short_is_told_from_garbage_at_every_size(body, reading, size):
+    tail = b" x" if reading.failed else b""
+    assert read(b'{"x":"%b",' % (b'\\"' * size) + body[1:] + tail) == reading
+
+
+def test_more_events_at_once_than_anybody_sends_are_given_up():
+    meter = Meter(Kind.INFERENCE, None)
+    meter.feed(b"data: x\n\n" * (meter_module.EVENTS_AT_ONCE + 1))
+    assert meter.reading().gave_up == "more than 20000 events at once"
+
+
+def test_a_reply_that_unfolds_too_far_at_once_is_given_up():
+    bomb = gzip.compress(b'{"a":"' + b" " * meter_module.DECODED_AT_ONCE + b'"}')
+    assert read(bomb, coding="gzip").gave_up == "decoded to more than 16777216 bytes at once"
 
 
 def test_a_message_larger_than_the_limit_is_given_up_not_refused(monkeypatch):

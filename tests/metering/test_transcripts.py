@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 import zlib
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from sidecar.ledger.entry import Kind
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading, Usage, UsageSource
+from sidecar.metering.values import SMALL
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,6 +35,8 @@ LAST_WORDS = (
     b'"response.incomplete"',
     b"[DONE]",
 )
+#: A stop reason that is one is an end mark, too.
+STOP_REASON = re.compile(rb'"(?:stop_reason|finish_reason)" *: *"')
 #: What is about framing is split and cut at every byte; of the others, whose framing is the same, some places will do.
 FRAMING = ("bom", "comments", "cr", "crlf", "event-after-data", "mixed-ends", "no-event-lines", "no-last-blank-line", "no-space")
 
@@ -111,11 +115,12 @@ def test_any_slices_give_the_same(data):
 def test_a_stream_cut_anywhere_never_counts_as_more_than_it_is(name):
     data, reading = reply(name), expected(name)
     text = with_lf(data)
-    last = next((words for words in LAST_WORDS if words in text), None)
+    ends = [text.index(words) + len(words) for words in LAST_WORDS if words in text]
+    ends += [found.start() for found in STOP_REASON.finditer(text)]
     for at in places(name, data):
         cut = read([data[:at]], name)
         assert cut.gave_up is None
-        assert not cut.finished or (last and last in with_lf(data[:at])), at
+        assert not cut.finished or (ends and min(ends) <= len(with_lf(data[:at]))), at
         assert not cut.failed or reading.failed, at
         assert cut.empty == (not data[:at].removeprefix(b"\xef\xbb\xbf").strip()) or data[:at] in b"\xef\xbb\xbf", at
 
@@ -130,6 +135,23 @@ def test_a_body_cut_anywhere_is_neither_finished_nor_refused(name):
     for at in places(name, data):
         cut = read([data[:at]], name)
         assert (cut.finished, cut.failed, cut.usage_source, cut.gave_up) == (False, False, UsageSource.NONE, None), at
+
+
+OUTERMOST = re.compile(rb'^(?:data: ?)?\{(?=")')
+INNER = re.compile(rb'"(?:message|response|error|delta|item|content_block)": ?\{(?=")')
+
+
+#: Read in a small text only: numbers beyond all bounds, and a list where an object is due.
+SMALL_ONLY = {"huge-numbers.sse", "listed-error.json"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SMALL_ONLY])
+@pytest.mark.parametrize("place", [OUTERMOST, INNER], ids=["outermost", "inner"])
+def test_a_very_large_reply_is_read_like_a_small_one(name, place):
+    """Something long in the outermost object of each event or body, or in one within it, changes nothing."""
+    pad = b'"pad":"%b",' % (b"x" * SMALL)
+    large = b"\n".join(place.sub(lambda found: found[0] + pad, line, count=1) for line in reply(name).split(b"\n"))
+    assert read([large], name) == read([large.replace(pad, b'"pad":"",')], name)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -154,7 +176,8 @@ def test_an_event_of_two_megabytes_is_one_event():
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_coded_stream_cut_anywhere_never_counts_as_finished(coding):
-    coded = CODINGS[coding](reply("no-last-blank-line.sse"))
+    # Without a stop reason only the very last event is an end mark.
+    coded = CODINGS[coding](reply("no-last-blank-line.sse").replace(b'"stop_reason":"end_turn"', b'"stop_reason":null'))
     # The last eight bytes of gzip are a checksum, and a decoder may be done a few bytes before its coding ends.
     for at in range(len(coded) - 12):
         cut = read([coded[:at]], coding=coding)
