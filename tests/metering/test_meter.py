@@ -37,6 +37,14 @@ def test_but_their_errors_have_a_type(kind):
     assert read(gzip.compress(ENVELOPE), kind, "gzip") == Reading(failed=True, error_type="not_found_error")
 
 
+@pytest.mark.parametrize("kind", [Kind.COUNT, Kind.OTHER])
+def test_an_error_event_among_others_is_found_wherever_no_message_is_due(kind):
+    other = b'data: {"a":1}\n\n'
+    assert read(other, kind) == Reading()
+    assert read(other + b"data: " + ENVELOPE + b"\n\n" + other, kind) == Reading(failed=True, error_type="not_found_error")
+    assert read(b'data: {"success":false,"errors":[{"code":7}]}\n\n', kind) == Reading(failed=True, error_type="7")
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"\x00\x01" * 500_000, b'{"data":[', b"a,b,c\n1,2,3\n"])
 def test_what_is_no_message_may_be_anything(body):
     assert read(body, Kind.OTHER) == Reading()

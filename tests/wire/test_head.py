@@ -112,6 +112,18 @@ def test_what_is_remembered_is_bounded():
     assert not heads.read(large)[0].is_shared
 
 
+def test_both_limits_belong_to_what_is_taken():
+    heads = Heads()
+    rest = head(b"X: ")
+    for size, is_shared in ((LARGEST_HEAD, True), (LARGEST_HEAD + 1, False)):
+        found, _ = heads.read(head(b"X: " + b"a" * (size - len(rest))))
+        assert found.is_shared is is_shared
+    for length, is_taken in ((LARGEST_BODY, True), (LARGEST_BODY + 1, False)):
+        for _ in range(2):  # read afresh, then known
+            assert (Heads().read(head(b"Content-Length: %d" % length)) is not None) is is_taken
+            assert (heads.read(head(b"Content-Length: %d" % length)) is not None) is is_taken
+
+
 PIECES = [
     b"Content-Length: ",
     b"content-length: ",
