@@ -82,6 +82,7 @@ READERS = {
     "no UTF-8": lambda size: decoded(of(size, b"\xff", b'{"a":"', b'"}')),
     "open brackets": lambda size: decoded(of(size, b"[", b'{"a":')),
     "empty objects": lambda size: decoded(of(size, b"{},", b'{"content":[', b"{}]}")),
+    "messages in messages": lambda size: decoded(of(size, b"x", b'{"message":' * 500 + b'{"a":"', b'"' + b"}" * 501)),
     "digits": lambda size: decoded(of(size, b"9", b'{"a":', b"}")),
     "a message that is cut": lambda size: metered("/v1/messages", of(size, CODE, b'{"type":"message","content":[{"text":"')),
     "an event that is cut": lambda size: metered("/v1/responses", of(size, CODE, b'data: {"type":"response.completed","x":"', b"\n\n")),
