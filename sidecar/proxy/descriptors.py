@@ -44,21 +44,24 @@ else:
         _limit = sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
-def used_share() -> float:
-    """How much of the limit is in use, from 0 to 1."""
-    if _limit == sys.maxsize:
-        return 0
-    try:
-        probe = os.dup(2)
-    except OSError:
-        return 1
-    os.close(probe)
-    return probe / _limit
+def used_share(newest: int) -> float:
+    """How much of the limit is in use, from 0 to 1, when a descriptor has just been given the number `newest`."""
+    return newest / _limit
+
+
+def is_reserved(newest: int) -> bool:
+    """Whether the number is one of the reserve."""
+    return newest >= _limit - min(RESERVE, _limit * LARGEST_RESERVE)
 
 
 def are_scarce() -> bool:
     """Whether what is opened next would come out of the reserve."""
-    return used_share() >= 1 - min(RESERVE / _limit, LARGEST_RESERVE)
+    try:
+        probe = os.dup(2)
+    except OSError:
+        return True
+    os.close(probe)
+    return is_reserved(probe)
 
 
 def refusal() -> Refusal:

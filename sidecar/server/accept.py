@@ -15,15 +15,12 @@ from sidecar.proxy.descriptors import EXHAUSTED, used_share
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Connections accepted before the loop gets to serve those that are there.
-AT_ONCE = 64
-#: From half of the limit on, connections are accepted slowly: those that are there need one each to a gateway.
+#: From half of the limit on, connections are accepted slowly: each that is there needs one to a gateway, and gets time to open it.
 CROWDED = 0.5
-AT_ONCE_IF_CROWDED = 4
-#: The rest is for connections to nobody but the ledger, the log and a keyring.
+CROWDED_SECONDS = 0.005
+#: What is left then is for the ledger, the log and a keyring.
 FULL = 0.9
-#: How long to wait for a descriptor before looking again.
-PAUSE_SECONDS = 0.02
+EXHAUSTED_SECONDS = 0.05
 
 
 class Acceptor:
@@ -45,27 +42,25 @@ class Acceptor:
         self._sock.close()
 
     def _accept(self) -> None:
-        accepted = 0
-        while accepted < AT_ONCE:
-            used = used_share()
-            if used > FULL or (used > CROWDED and accepted >= AT_ONCE_IF_CROWDED):
-                return self._pause()
-            try:
-                connection, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return None
-            except OSError as error:
-                if error.errno not in EXHAUSTED:
-                    raise
-                return self._pause()
-            accepted += 1
-            connection.setblocking(False)
-            with contextlib.suppress(OSError):  # it has gone already
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = self._loop.create_task(self._connect(connection))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
-        return None
+        """Accept one connection.  The loop calls this again as long as others wait."""
+        try:
+            connection, _ = self._sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            self._pause(EXHAUSTED_SECONDS)
+            return
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):  # it has gone already
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self._loop.create_task(self._connect(connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        used = used_share(connection.fileno())
+        if used > CROWDED:
+            self._pause(EXHAUSTED_SECONDS if used > FULL else CROWDED_SECONDS)
 
     async def _connect(self, connection: socket.socket) -> None:
         try:
@@ -73,9 +68,9 @@ class Acceptor:
         except OSError:
             connection.close()
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
-        self._paused = self._loop.call_later(PAUSE_SECONDS, self._resume)
+        self._paused = self._loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
         self._paused = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from sidecar.limits import Limit
-from sidecar.proxy.descriptors import are_scarce
+from sidecar.proxy.descriptors import is_reserved
 from sidecar.server.accept import Acceptor
 from sidecar.wire.head import Heads
 
@@ -160,9 +160,9 @@ class AgentConnection(asyncio.BufferedProtocol):
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # Beyond what the process may have open: one answer, and the connection is free for others.
+            self._is_last = is_reserved(sock.fileno())
         self._listener.connections.add(self)
-        # Beyond what the process may have open: one answer, and the connection is free for others.
-        self._is_last = are_scarce()
         self._idle_limit = Limit(KEEPALIVE_SECONDS, self._close_idle, self._heard_at)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
