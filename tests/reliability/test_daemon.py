@@ -98,6 +98,26 @@ async def test_a_restart_hands_over_while_streams_run(tmp_path):
         assert it.is_alive()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted there")
+async def test_a_draining_sidecar_leaves_the_state_file_to_the_next_one(tmp_path):
+    """Also when it has news of its own: here, that the ledger is gone."""
+    async with slow_gateway(tmp_path) as (it, slow):
+        await it.started()
+        old, instance = it.process, it.status()["instance"]
+        async with stream(it) as agent:
+            await it.started("--replace")
+            after = it.status()["instance"]
+            assert after != instance
+            for companion in ("", "-wal", "-shm"):
+                Path(it.places.ledger + companion).unlink(missing_ok=True)
+            slow.go.set()
+            assert await agent.reader.readexactly(len(END) + 5) == END + b"0\r\n\r\n"
+        await until(lambda: old.poll() is not None)
+        assert "ledger.replaced" in {line["event"] for line in it.log()}
+        assert state.read(it.places.state_file)["instance"] == after
+        assert [row["outcome"] for row in it.rows()] == ["complete"]
+
+
 async def test_of_a_killed_instance_that_was_draining_the_rows_are_lost(tmp_path):
     async with slow_gateway(tmp_path) as (it, _):
         await it.started()
