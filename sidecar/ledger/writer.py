@@ -127,8 +127,8 @@ class Ledger:
         """What people have to know: the ledger cannot be written now, or rows have been lost since this process began.  None: nothing."""
         if self._failure is None:
             return self._loss
-        lost = f", {self._lost} are lost" if self._lost else ""
-        return f"{self._path} cannot be written: {self._failure}; {len(self._waiting)} rows wait in memory{lost}"
+        lost = f", lost: {self._lost}" if self._lost else ""
+        return f"{self._path} cannot be written: {self._failure}; rows waiting in memory: {len(self._waiting)}{lost}"
 
     def start(self, alive: Collection[str] = ()) -> None:
         """Open the ledger, close as lost what instances other than this one and those `alive` left open, begin to write.
@@ -278,7 +278,7 @@ class Ledger:
         """Everything is written.  If it could not be for a while, say so, and sum accounts up anew."""
         if self._failure is None:
             return
-        lost = f", {self._lost} rows were lost" if self._lost else ""
+        lost = f"; rows lost: {self._lost}" if self._lost else ""
         if self._lost:
             self._loss = f"{self._path} could not be written for a while{lost}"
         self.spending.forget(rows_are_lost=self._lost > 0)

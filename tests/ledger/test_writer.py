@@ -337,12 +337,12 @@ def test_rows_beyond_the_limit_are_lost_the_oldest_first_and_counted(path, ledge
             ledger.close(closing(number))
         ledger.open(opening(16))
         until(lambda: ledger._lost == 6 and problems)
-        assert "10 rows wait in memory, 6 are lost" in ledger.error
+        assert "rows waiting in memory: 10, lost: 6" in ledger.error
         other.execute("ROLLBACK")
     until(lambda: len(problems) == 2)
     assert len(rows(path)) == 10
-    assert problems[1] == ("ledger.writable", f"{path}: can be written again, 6 rows were lost")
-    assert ledger.error == f"{path} could not be written for a while, 6 rows were lost"
+    assert problems[1] == ("ledger.writable", f"{path}: can be written again; rows lost: 6")
+    assert ledger.error == f"{path} could not be written for a while; rows lost: 6"
 
 
 def test_a_row_that_waited_open_beyond_the_limit_is_not_lost(path, ledger, problems, monkeypatch):
@@ -370,7 +370,7 @@ def test_a_ledger_that_cannot_be_opened_says_so_until_it_can_and_budgets_count_w
     said = []
     ledger = Ledger(path, "one", lambda event, text: problems.append((event, text)), on_health=lambda: said.append(ledger.error))
     ledger.start()
-    assert said == [f"{path} cannot be written: Is a directory; 0 rows wait in memory"]
+    assert said == [f"{path} cannot be written: Is a directory; rows waiting in memory: 0"]
     ledger.open(opening())
     ledger.close(closing())
     assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == TOKENS
@@ -379,7 +379,7 @@ def test_a_ledger_that_cannot_be_opened_says_so_until_it_can_and_budgets_count_w
     until(lambda: ledger.spending.of(DAY).tokens == 2 * TOKENS)
     ledger.configure(None)  # a reload counts on from there, too
     assert ledger.balance(DAY).result(PATIENCE_SECONDS).tokens == 2 * TOKENS
-    assert "2 rows wait" in ledger.error
+    assert "memory: 2" in ledger.error
     os.rmdir(path)
     until(lambda: len(said) == 2)
     assert (said[1], ledger.error) == (None, None)

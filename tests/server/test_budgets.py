@@ -99,12 +99,12 @@ async def test_a_ledger_that_cannot_be_written_is_told_and_what_was_relayed_coun
         raw_gateway(says(reply(message(1000)))) as there,
         running(tmp_path, one_gateway(there.url, budgets("per: day, limit: 1k tokens"))) as sidecar,
     ):
-        error = f"{sidecar.places.ledger} cannot be written: Is a directory; 0 rows wait in memory"
+        error = f"{sidecar.places.ledger} cannot be written: Is a directory; rows waiting in memory: 0"
         assert daemon_state.read(sidecar.places.state_file)["ledger"] == {"error": error}
         assert (await ask(sidecar)).status == 200
         await is_spent(sidecar)
         assert (await ask(sidecar)).status == 400
-        assert "Is a directory; 1 rows wait in memory" in (await status(sidecar))["ledger"]["error"]
+        assert "Is a directory; rows waiting in memory: 1" in (await status(sidecar))["ledger"]["error"]
         (tmp_path / "ledger.db").rmdir()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while daemon_state.read(sidecar.places.state_file)["ledger"]["error"]:  # noqa: ASYNC110  the file tells nobody
