@@ -10,6 +10,7 @@ from fakes.raw import raw_gateway, reply, says
 from fakes.running import client, one_gateway, request, running, until
 
 MANY = 2 * 1024 * 1024
+MESSAGE = b'{"type":"message","content":[]}'
 OPEN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -53,7 +54,7 @@ STAGES = {
     "waiting": (never_answers, request, b"", "client_cancelled"),
     "in the reply": (begins, request, b"abc\r\n", "client_cancelled"),
     "in a reply that it does not read": (never_stops, request, OPEN[:17], "client_cancelled"),
-    "behind the reply": (says(reply(), then="fin"), request, b"{}", "complete"),
+    "behind the reply": (says(reply(MESSAGE), then="fin"), request, MESSAGE, "complete"),
 }
 
 

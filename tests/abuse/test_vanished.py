@@ -70,7 +70,7 @@ async def test_a_gateway_that_vanishes_in_its_reply(tmp_path, limit):
 
 async def test_a_gateway_that_vanishes_behind_its_reply_costs_one_request_and_its_connection(tmp_path):
     async with (
-        raw_gateway(says(reply())) as there,
+        raw_gateway(says(reply(b'{"type":"message","content":[]}'))) as there,
         cable(there.port) as way,
         running(tmp_path, one_gateway(way.url) + "timeouts: {first_byte: 100ms}\n") as sidecar,
     ):

@@ -34,7 +34,7 @@ PASS = re.compile(rb"sidecar-pass-[\w.-]{8}")
 AWKWARD = 'k/+"%=\\'
 
 #: Not to be had from outside: a peer that is not loopback, a defect of ours (provoked in a test of its own below).
-UNREACHABLE_CODES = {"forbidden_peer", "internal"}
+UNREACHABLE_CODES = {"forbidden_peer", "internal", "busy"}
 
 
 def make(name: str) -> str:

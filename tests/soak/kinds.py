@@ -123,7 +123,8 @@ async def _stream(talk, kind: Kind, seed: int) -> bool:
     """In chunks of any size, with pauses; False when the connection is of no more use."""
     said = body(kind, seed)
     chance = random.Random(-seed)
-    most = len(said) if kind.row is COMPLETE else chance.randrange(1, len(said))
+    # A reply that has said its stop reason is complete, whatever happens to the rest of it.
+    most = len(said) if kind.row is COMPLETE else chance.randrange(1, said.index(b"event: message_delta"))
     await talk.send(STREAM_HEAD)
     sent = 0
     while sent < most:
