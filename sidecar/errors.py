@@ -91,9 +91,10 @@ class Refusal(SidecarError):
 
 
 class NoCredential(Refusal):
-    """No source holds a key for this gateway and its origin."""
+    """No source holds a key for this gateway and its origin.  `state` tells the cases apart where keys are listed."""
 
     exit_code = 4
+    state = "none"
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__("no_credential", message, hint)
@@ -103,6 +104,7 @@ class CredentialFailed(Refusal):
     """A source that should have given a key broke: a locked keyring, a failing command, a file open to others."""
 
     exit_code = 4
+    state = "failed"
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__("credential_failed", message, hint)

@@ -44,6 +44,9 @@ def load(places: Places) -> Settings:
     except FileNotFoundError:
         if places.config_given:
             raise ConfigError((f"{Path(path).name}: there is no such file",), f"looked for {path}") from None
+        misnamed = Path(path).with_suffix(".yml")
+        if misnamed.exists():
+            raise ConfigError((f"{misnamed.name}: this file is not read, only {Path(path).name} is",), f"mv {misnamed} {path}") from None
         return _settings(Contents(), None, places.config_dir)
     return parsed(text, path)
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidecar.credentials import command, files, stored
-from sidecar.credentials.stored import checked
-from sidecar.errors import CredentialFailed, NoCredential
+from sidecar.credentials.stored import BoundElsewhere, KeyringIsLocked, checked
 from sidecar.gateways.gateway import Command, KeyFile, Keyring, SecretFile, Source, Variable
 from sidecar.limits import limited
 
@@ -36,10 +35,10 @@ class Reading:
 class Sources:
     """Everything a secret can come from.  `keys` is the folder of stored key files, `variable` gives a variable's value or None."""
 
-    def __init__(self, keys: str, variable: Callable[[str], str | None]) -> None:
+    def __init__(self, keys: str, variable: Callable[[str], str | None], home: str | None = None) -> None:
         self._keys = keys
         self._variable = variable
-        self._keyring = KeyringThread()
+        self._keyring = KeyringThread(home)
         self._commands: dict[tuple[str, ...], asyncio.Lock] = {}
 
     async def read(self, source: Source, origin: str) -> Reading | None:
@@ -99,7 +98,7 @@ def _from_file(path: str, key: str | None) -> Reading | None:
 def _bound(found: Stored, origin: str, name: str) -> str:
     """Its key, if it was stored for `origin`."""
     if origin not in found.origins:
-        raise NoCredential(
+        raise BoundElsewhere(
             f"the key stored as {name!r} is for {' and '.join(found.origins)}, but would go to {origin}",
             f"if that is right, store it again: sidecar login {name}",
         )
@@ -113,7 +112,8 @@ class KeyringThread:
     no other is asked, and no second dialogue opened, before that one has come to an end.
     """
 
-    def __init__(self, seconds: float = KEYRING_SECONDS) -> None:
+    def __init__(self, home: str | None = None, seconds: float = KEYRING_SECONDS) -> None:
+        self._home = home
         self._seconds = seconds
         self._turn = asyncio.Lock()
         self._asked: Future[Stored | None] | None = None
@@ -124,13 +124,13 @@ class KeyringThread:
                 if self._asked is not None and not self._asked.done():
                     with contextlib.suppress(Exception):  # its failure was for who asked it
                         await asyncio.wrap_future(self._asked)
-                self._asked = _ask(name)
+                self._asked = _ask(name, self._home)
                 return await asyncio.wrap_future(self._asked)
         except TimeoutError:
-            raise CredentialFailed(f"the keyring did not answer within {self._seconds:g} s", "unlock it and try again") from None
+            raise KeyringIsLocked(f"the keyring did not answer within {self._seconds:g} s", "unlock it and try again") from None
 
 
-def _ask(name: str) -> Future[Stored | None]:
+def _ask(name: str, home: str | None) -> Future[Stored | None]:
     answer: Future[Stored | None] = Future()
     answer.set_running_or_notify_cancel()  # who stops waiting for it does not cancel it
 
@@ -138,7 +138,7 @@ def _ask(name: str) -> Future[Stored | None]:
         from sidecar.credentials import system_keyring  # noqa: PLC0415 - imports keyring, too slow for the event loop
 
         try:
-            answer.set_result(system_keyring.read(name))
+            answer.set_result(system_keyring.read(name, home))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the asker gets it
             answer.set_exception(error)
 

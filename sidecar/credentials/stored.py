@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.credentials import files
-from sidecar.errors import CredentialFailed
+from sidecar.errors import CredentialFailed, NoCredential
 from sidecar.launch.places import write_private
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -21,12 +21,28 @@ class NoKeyring(CredentialFailed):
     """There is no keyring on this machine, or none that keeps a key safe."""
 
 
+class BoundElsewhere(NoCredential):
+    """The stored key is for other addresses than the gateway's."""
+
+    state = "bound_elsewhere"
+
+
+class KeyringIsLocked(CredentialFailed):
+    """Somebody has to unlock the keyring first."""
+
+    state = "locked"
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One key and the origins it may be sent to."""
+    """One key and the origins it may be sent to.
+
+    `home` is the sidecar's home that stored it, empty for the user's own; None for an entry of an earlier version, which did not say.
+    """
 
     key: str = field(repr=False)
     origins: tuple[str, ...]
+    home: str | None = field(default=None, compare=False)
 
 
 def checked(value: str, where: str) -> str:
@@ -39,14 +55,15 @@ def checked(value: str, where: str) -> str:
 
 
 def to_text(stored: Stored) -> str:
-    return json.dumps({"key": stored.key, "origins": stored.origins})
+    return json.dumps({"key": stored.key, "origins": stored.origins, "home": stored.home})
 
 
 def from_text(text: str, name: str, where: str) -> Stored:
     try:
         match json.loads(text):
-            case {"key": str(key), "origins": [*origins]}:
-                return Stored(checked(key, where), tuple(str(origin) for origin in origins))
+            case {"key": str(key), "origins": [*origins], **more}:
+                home = more.get("home")
+                return Stored(checked(key, where), tuple(map(str, origins)), home if isinstance(home, str) else None)
     except ValueError:
         pass
     raise CredentialFailed(f"{where} holds {name!r} in a form that sidecar login does not write", f"sidecar login {name}")

@@ -7,6 +7,7 @@ Importing this file imports keyring, which takes longer than most commands do: i
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keyring
@@ -14,7 +15,7 @@ import keyring.core
 from keyring.backends import chainer, fail, null
 from keyring.errors import InitError, KeyringLocked, NoKeyringError
 
-from sidecar.credentials.stored import NoKeyring, Stored, from_text, to_text
+from sidecar.credentials.stored import KeyringIsLocked, NoKeyring, Stored, from_text, to_text
 from sidecar.errors import CredentialFailed
 
 if TYPE_CHECKING:
@@ -29,25 +30,45 @@ _INSTALL = (
 )
 
 
-def read(name: str) -> Stored | None:
+def read(name: str, home: str | None = None) -> Stored | None:
+    """The key stored as `name` from the sidecar's home `home`, None for the user's own."""
+    found = _find(name, home)
+    return None if found is None else found[1]
+
+
+def write(name: str, stored: Stored, home: str | None = None) -> None:
     with _translated():
-        text = _backend().get_password(SERVICE, name)
-    return None if text is None else from_text(text, name, "the keyring")
+        _backend().set_password(SERVICE, _entry(name, home), to_text(replace(stored, home=home or "")))
 
 
-def write(name: str, stored: Stored) -> None:
-    with _translated():
-        _backend().set_password(SERVICE, name, to_text(stored))
-
-
-def remove(name: str) -> bool:
+def remove(name: str, home: str | None = None) -> bool:
     """Whether there was one."""
+    found = _find(name, home)
+    if found is None:
+        return False
     with _translated():
-        backend = _backend()
-        if backend.get_password(SERVICE, name) is None:
-            return False
-        backend.delete_password(SERVICE, name)
+        _backend().delete_password(SERVICE, found[0])
     return True
+
+
+def _entry(name: str, home: str | None) -> str:
+    """The entry's name in the keyring.  Two homes have an entry each, so that a login from one cannot replace the other's key."""
+    return name if home is None else f"{name}@{home}"
+
+
+def _find(name: str, home: str | None) -> tuple[str, Stored] | None:
+    """The entry's name and what it holds.
+
+    Earlier versions used one entry for all homes.  Such an entry, which names no home, belongs to every home that has none of its own.
+    """
+    for entry in dict.fromkeys((_entry(name, home), name)):
+        with _translated():
+            text = _backend().get_password(SERVICE, entry)
+        if text is not None:
+            stored = from_text(text, name, "the keyring")
+            if entry == _entry(name, home) or stored.home is None:
+                return entry, stored
+    return None
 
 
 def check() -> str:
@@ -91,7 +112,7 @@ def _translated() -> Iterator[None]:
     except NoKeyringError as error:
         raise NoKeyring(f"no keyring can be reached on this machine ({_words(error)})", _INSTALL) from error
     except (InitError, KeyringLocked) as error:
-        raise CredentialFailed(
+        raise KeyringIsLocked(
             f"the keyring is locked ({_words(error)})", "unlock it, as by logging in to the desktop; or do without it: sidecar login --file"
         ) from error
     except Exception as error:

@@ -81,10 +81,10 @@ class _Wanted(NamedTuple):
 
 
 class Vault:
-    """Used from one event loop.  `keys_dir` is the folder of the keys that `login --file` stores."""
+    """Used from one event loop.  `keys_dir` is the folder of the keys that `login --file` stores, `home` that of the keyring's entries."""
 
-    def __init__(self, keys_dir: str, variables: Variables) -> None:
-        self._sources = Sources(keys_dir, variables.get)
+    def __init__(self, keys_dir: str, variables: Variables, home: str | None = None) -> None:
+        self._sources = Sources(keys_dir, variables.get, home)
         self._variables = variables
         self._readings: dict[_Wanted, Reading] = {}
         self._looking: dict[_Wanted, asyncio.Future[Reading | None]] = {}

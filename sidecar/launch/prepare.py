@@ -145,5 +145,14 @@ def _with_key(places: Places, state: State, gateway: str) -> State:
     if error := answer.get("error"):
         raise CredentialFailed(f"gateway {gateway!r} cannot be used: {error}")
     if not answer.get("key"):
-        raise NoCredential(f"there is no key for gateway {gateway!r}", f"sidecar login {gateway}")
+        raise NoCredential(f"there is no key for gateway {gateway!r}", _way_to_a_key(places, state, gateway))
     return state
+
+
+def _way_to_a_key(places: Places, state: State, gateway: str) -> str:
+    """What to type.  Where another gateway has a key, going through that one may be what was meant."""
+    login = f"sidecar login {gateway}"
+    for other in state["gateways"]:
+        if other != gateway and client.ask(places, state, "GET", f"/_sidecar/credential?gateway={other}").get("key"):
+            return f"{login}; or go through {other}, which has one: sidecar use {other}"
+    return login

@@ -16,6 +16,7 @@ from sidecar.launch.commands import load
 from sidecar.launch.figures import count, percent, total_cost
 from sidecar.launch.passes import PREFIX
 from sidecar.launch.surroundings import note
+from sidecar.launch.troubles import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _line(given: bytes, environ: Mapping[str, str]) -> str:
 def _parts(told: Mapping[str, Any]) -> Iterator[str]:
     if told["gateway"]:
         yield told["gateway"]
+    if told.get("trouble"):
+        yield words(told["trouble"])
     if _ledger_is_broken(told):
         yield "the ledger cannot be written: sidecar doctor"
     if not told.get("rows"):

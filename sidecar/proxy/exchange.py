@@ -18,6 +18,7 @@ from sidecar.proxy.budgets import check_budgets
 from sidecar.proxy.plan import Plans
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import relay, reply_to_agent
+from sidecar.proxy.troubles import Troubles
 from sidecar.proxy.upload import pieces, whole
 from sidecar.wire.body import Peek, peek
 from sidecar.wire.fields import first
@@ -52,6 +53,7 @@ class Parts:
     ids: Ids
     live: set[asyncio.Task[object]] = field(default_factory=set)
     under_way: dict[Record, None] = field(default_factory=dict)
+    troubles: Troubles = field(default_factory=Troubles)
     plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
@@ -77,6 +79,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
         reply = await parts.upstream.send(there.gateway, head.method, there.target, fields, upload, settings.timeouts.connect)
         message = await reply.head(settings.timeouts.first_byte)
         record.answered(message, (key, *secrets.values()))
+        parts.troubles.answered(there.gateway, message.status)
         if message.status == 401:
             parts.vault.forget(there.gateway.name)
         answer = reply_to_agent(message, record)
@@ -84,6 +87,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
         record.ending = await relay(reply, answer, settings.timeouts.idle)
     except Refusal as refusal:
         record.refused(refusal)
+        parts.troubles.failed(there.gateway, refusal)
         raise
     except ConnectionError:
         record.ending = Ending.CLIENT_GONE

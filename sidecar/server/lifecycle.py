@@ -85,7 +85,7 @@ def serve(
         make_private((places.keys,))
         variables = Variables()
         variables.update(environ, settings.variables)
-        vault = Vault(places.keys, variables)
+        vault = Vault(places.keys, variables, places.home)
 
         def log_at(level: str) -> None:
             logs.configure(level, places.logs, vault.in_use, console=console)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from sidecar import __version__
 from sidecar.budgets.words import told
-from sidecar.errors import Refusal, SidecarError
+from sidecar.errors import CredentialFailed, NoCredential, Refusal
 from sidecar.launch.names import no_gateway
 from sidecar.launch.passes import health_proof
 from sidecar.ledger.newest import Newest, newest_request
@@ -99,7 +99,10 @@ class Own:
 
     async def _status(self, asked: _Asked) -> Answer:
         budgets = [told(account, spent) for account, spent in await standing(asked.settings.budgets, self.parts.ledger)]
-        return answer(self.publisher.status(asked.settings, len(self.parts.live)) | {"budgets": budgets})
+        return answer(
+            self.publisher.status(asked.settings, len(self.parts.live))
+            | {"budgets": budgets, "troubles": [each._asdict() for each in self.parts.troubles]}
+        )
 
     async def _streams(self, _asked: _Asked) -> Answer:
         return answer({"streams": [record.under_way() for record in self.parts.under_way]})
@@ -120,7 +123,9 @@ class Own:
                 raise Refusal("forbidden_scope", "an agent's pass reads what its own run did, and nothing else")
             used = await asyncio.to_thread(report_of_run, ledger, session, bearer.run)
         budgets = await self._budgets_of(asked.settings, session, newest) if newest is not None else []
-        return answer({**used, "gateway": newest.gateway if newest else None, "budgets": budgets, "ledger": health})
+        gateway = newest.gateway if newest else None
+        trouble = self.parts.troubles.of(gateway) if gateway else None
+        return answer({**used, "gateway": gateway, "budgets": budgets, "ledger": health, "trouble": trouble and trouble._asdict()})
 
     async def _budgets_of(self, settings: Settings, session: str, newest: Newest) -> list[dict[str, object]]:
         """The state of every budget that holds for the session.  A budget per session is left out if other runs have spent from it."""
@@ -136,13 +141,27 @@ class Own:
         if gateway is None:
             raise Refusal("unknown_gateway", *no_gateway(name, asked.settings.gateways))
         where = error = None
+        state = "none"
         try:
             found = await self.parts.vault.lookup(gateway.credential, origin=gateway.origin, gateway=name)
-            where = found.where if found is not None else None
-        except SidecarError as problem:
-            error = str(problem)
+            if found is not None:
+                where, state = found.where, "there"
+        except NoCredential as problem:
+            error, state = str(problem), problem.state
+        except CredentialFailed as problem:
+            error, state = str(problem), problem.state
         self.publisher.key_seen(name, there=where is not None)
-        return answer({"gateway": name, "key": where is not None, "where": where, "error": error})
+        trouble = self.parts.troubles.of(name)
+        return answer(
+            {
+                "gateway": name,
+                "key": where is not None,
+                "where": where,
+                "error": error,
+                "state": state,
+                "trouble": trouble and trouble._asdict(),
+            }
+        )
 
     async def _variables(self, asked: _Asked) -> Answer:
         value = await _json_object(asked.request)
@@ -154,7 +173,9 @@ class Own:
 
     async def _forget(self, asked: _Asked) -> Answer:
         gateway = (await _json_object(asked.request)).get("gateway")
-        self.parts.vault.forget(gateway if isinstance(gateway, str) else None)
+        gateway = gateway if isinstance(gateway, str) else None
+        self.parts.vault.forget(gateway)
+        self.parts.troubles.forget(gateway)
         self.publisher.keys_unknown()
         return no_content()
 

@@ -33,6 +33,8 @@ def test_without_a_daemon_keys_are_looked_up_in_this_shell(home):
         "key": True,
         "where": "$CORP_KEY",
         "error": None,
+        "state": "there",
+        "trouble": None,
     }
     assert (found["vercel"]["key"], found["vercel"]["where"]) == (True, "$AI_GATEWAY_API_KEY")
     assert (found["edgee"]["key"], found["edgee"]["active"]) == (False, False)
@@ -43,6 +45,23 @@ def test_a_running_daemon_is_asked_about_each(home, daemon):
     found = rows(home)
     assert (found["corp"]["key"], found["corp"]["error"]) == (False, "the keyring is locked")
     assert {f"/_sidecar/credential?gateway={name}" for name in found} <= {path for _, path, _ in home.asked()}
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("bound_elsewhere", "bound to another address"), ("locked", "keyring locked"), ("failed", "cannot be read"), ("none", "none")],
+)
+def test_the_table_tells_apart_why_there_is_no_key(home, daemon, state, words):
+    daemon(credential={"key": False, "where": None, "error": "why", "state": state})
+    shown = home.run("gateways").stdout
+    (corp,) = (line for line in shown.splitlines() if " corp " in line)
+    assert corp.rstrip().endswith(words)
+
+
+def test_what_the_running_sidecar_met_with_a_gateway_is_said(home, daemon):
+    trouble = {"gateway": "corp", "kind": "refused", "at": 0, "status": 401, "why": "", "beside": False}
+    daemon(credential={"key": True, "where": "$CORP_KEY", "error": None, "trouble": trouble})
+    assert "corp refused the key (401, 00:00): sidecar login corp" in home.run("gateways").stderr
 
 
 def test_the_table_shows_where_a_key_is_and_not_the_key(home):

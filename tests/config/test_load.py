@@ -74,6 +74,13 @@ def test_without_a_file_the_defaults_hold(tmp_path):
     )
 
 
+def test_a_file_whose_name_ends_in_yml_is_named(tmp_path):
+    (tmp_path / "config.yml").write_text("gateway: vercel")
+    with pytest.raises(ConfigError, match=r"config\.yml: this file is not read, only config\.yaml is") as caught:
+        load(Places(str(tmp_path), str(tmp_path)))
+    assert caught.value.hint == f"mv {tmp_path}/config.yml {tmp_path}/config.yaml"
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "gateways:\ntimeouts:\n", "{}", "gateways: {vercel: }"])
 def test_an_empty_file_is_the_defaults(text, tmp_path):
     by_default = load(Places(str(tmp_path), str(tmp_path)))

@@ -47,6 +47,9 @@ class Desk:
     def logout(self, gateway):
         return command.logout(argparse.Namespace(gateway=gateway, places=self.places))
 
+    def in_keyring(self, name):
+        return system_keyring.read(name, self.places.home)
+
     def in_file(self, name):
         found = stored.read_file(self.places.keys, name)
         return found[0] if found else None
@@ -60,7 +63,7 @@ def desk(tmp_path, monkeypatch, use_keyring):
 
 def test_a_key_goes_into_the_keyring_bound_to_its_gateways_origin(desk, capsys):
     assert desk.login("vercel", f"  {KEY} \r\nnot this\n") == 0
-    assert system_keyring.read("vercel") == Stored(KEY, (VERCEL,))
+    assert desk.in_keyring("vercel") == Stored(KEY, (VERCEL,))
     assert desk.in_file("vercel") is None
     said = capsys.readouterr()
     assert "sidecar run -g vercel -- claude" in said.out
@@ -71,7 +74,7 @@ def test_a_key_goes_into_the_keyring_bound_to_its_gateways_origin(desk, capsys):
 def test_with_file_it_goes_into_a_file_and_that_is_explained(desk, capsys):
     assert desk.login("vercel", file=True) == 0
     assert desk.in_file("vercel") == Stored(KEY, (VERCEL,))
-    assert system_keyring.read("vercel") is None
+    assert desk.in_keyring("vercel") is None
     said = capsys.readouterr().out
     assert "in clear" in said
     assert KEY not in said
@@ -80,24 +83,24 @@ def test_with_file_it_goes_into_a_file_and_that_is_explained(desk, capsys):
 def test_a_key_is_in_one_place_only_the_one_of_the_last_login(desk):
     desk.login("vercel", file=True)
     desk.login("vercel", "second-key\n")
-    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (None, Stored("second-key", (VERCEL,)))
+    assert (desk.in_file("vercel"), desk.in_keyring("vercel")) == (None, Stored("second-key", (VERCEL,)))
     desk.login("vercel", "third-key\n", file=True)
-    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (Stored("third-key", (VERCEL,)), None)
+    assert (desk.in_file("vercel"), desk.in_keyring("vercel")) == (Stored("third-key", (VERCEL,)), None)
 
 
 def test_a_key_is_bound_to_every_origin_whose_gateway_takes_it(desk):
     desk.configure(CONFIG)
     desk.login("vercel")
-    assert system_keyring.read("vercel") == Stored(KEY, (VERCEL, "https://copy.example:8443"))
+    assert desk.in_keyring("vercel") == Stored(KEY, (VERCEL, "https://copy.example:8443"))
 
 
 @pytest.mark.parametrize(("name", "entry"), [("copy", "vercel"), ("other", "other"), ("ring", "ring"), ("corp", "corp")])
 def test_the_entry_is_the_one_that_the_configuration_names(desk, name, entry):
     desk.configure(CONFIG)
     desk.login(name)
-    assert system_keyring.read(entry).key == KEY
+    assert desk.in_keyring(entry).key == KEY
     desk.logout(name)
-    assert system_keyring.read(entry) is None
+    assert desk.in_keyring(entry) is None
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_what_cannot_be_a_key_is_refused_without_being_shown(desk, given, file):
     with pytest.raises(CredentialFailed) as refused:
         desk.login("vercel", given, file=file)
     assert "cret" not in str(refused.value)
-    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (None, None)
+    assert (desk.in_file("vercel"), desk.in_keyring("vercel")) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +181,9 @@ def test_a_keyring_that_does_not_keep_what_it_is_given_is_noticed(desk, use_keyr
 
 def test_logout_removes_the_key_from_both_places_and_can_be_repeated(desk, capsys):
     stored.write_file(desk.places.keys, "vercel", Stored(KEY, (VERCEL,)))
-    system_keyring.write("vercel", Stored(KEY, (VERCEL,)))
+    system_keyring.write("vercel", Stored(KEY, (VERCEL,)), desk.places.home)
     assert desk.logout("vercel") == 0
-    assert (desk.in_file("vercel"), system_keyring.read("vercel")) == (None, None)
+    assert (desk.in_file("vercel"), desk.in_keyring("vercel")) == (None, None)
     assert desk.logout("vercel") == 0
     assert capsys.readouterr().out.splitlines() == [
         "Removed the key of vercel from the key file and the keyring.",
@@ -193,6 +196,33 @@ def test_logout_works_for_a_gateway_that_is_no_longer_configured_and_without_a_k
     use_keyring(null.Keyring())
     assert desk.logout("former") == 0
     assert desk.in_file("former") is None
+
+
+@pytest.mark.parametrize(("backend", "what"), [(Locked, "is locked"), (null.Keyring, "is switched off")])
+def test_logout_does_not_say_that_there_is_no_key_where_it_could_not_look(desk, use_keyring, capsys, backend, what):
+    use_keyring(backend())
+    with pytest.raises(CredentialFailed, match=f"there is no key file of vercel; whether the keyring holds .* could not be seen: .*{what}"):
+        desk.logout("vercel")
+    assert capsys.readouterr().out == ""
+
+
+def test_two_homes_have_a_key_each_and_find_the_one_of_an_earlier_version(desk, tmp_path):
+    system_keyring._backend().set_password("sidecar", "vercel", json.dumps({"key": "old-key", "origins": [VERCEL]}))
+    assert desk.in_keyring("vercel").key == system_keyring.read("vercel").key == "old-key"
+    desk.login("vercel")
+    assert (desk.in_keyring("vercel").key, system_keyring.read("vercel").key) == (KEY, "old-key")
+    system_keyring.write("vercel", Stored("own-key", (VERCEL,)))
+    assert (desk.in_keyring("vercel").key, system_keyring.read("vercel").key) == (KEY, "own-key")
+    desk.logout("vercel")
+    assert desk.in_keyring("vercel") is None, "the key of the user's own home is nobody else's"
+    assert system_keyring.read("vercel").key == "own-key"
+
+
+@pytest.mark.parametrize("key", ["vck_012 345", "vck_012\t345", "a b"])
+def test_a_key_with_white_space_inside_is_refused(desk, key):
+    with pytest.raises(CredentialFailed):
+        desk.login("vercel", f"{key}\n")
+    assert desk.in_keyring("vercel") is None
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.cli.reports.tables import Sheet, console
 from sidecar.errors import NotRunning
-from sidecar.launch import client
+from sidecar.launch import client, troubles
 from sidecar.launch.figures import count, duration, percent, rate, total_cost
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
@@ -61,6 +61,7 @@ def look(places: Places) -> dict[str, Any]:
         "today": today["total"],
         "sessions_today": len(today["rows"]),
         "budgets": status.get("budgets", []),
+        "troubles": status.get("troubles", []),
     }
 
 
@@ -71,6 +72,8 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
     streams = now["streams"]
     running = f"{len(streams)} {'stream' if len(streams) == 1 else 'streams'}" if streams else "no streams"
     made = Sheet().line(f"Serving on {now['address']}, gateway {now['gateway']}: {running}")
+    for trouble in now.get("troubles", ()):
+        made.line(troubles.words(trouble))
     if streams:
         made.table(
             tuple(_COLUMNS),

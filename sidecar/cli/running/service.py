@@ -10,10 +10,10 @@ import math
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import NotRunning, SidecarError
-from sidecar.launch import client, daemon_state, spawn
+from sidecar.launch import client, daemon_state, spawn, troubles
 from sidecar.launch.prepare import LEDGER_HINT, ledger_error, mismatches, serving
 from sidecar.launch.surroundings import lost_output, say
 
@@ -89,13 +89,20 @@ def status(args: Namespace) -> int:
         print(f"{ledger}\n  {LEDGER_HINT}")
     if state["config_error"]:
         print(f"  it cannot be used, the last good one is in force: {state['config_error']}")
-    budgets = report.get("budgets")  # a daemon of an earlier version knows of none
-    for budget in budgets if isinstance(budgets, list) else ():
+    for trouble in _list(report, "troubles"):
+        print(troubles.words(trouble))
+    for budget in _list(report, "budgets"):
         if budget["session"] is None or budget["state"] != "ok":
             print(_budget_line(budget))
     for mismatch in mismatches(state, args.places):
         print(f"  {mismatch}: sidecar restart")
     return 0
+
+
+def _list(report: Mapping[str, object], name: str) -> list[Any]:
+    """A member of the daemon's answer; empty from a daemon of an earlier version, which does not know it."""
+    value = report.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _budget_line(told: Mapping[str, object]) -> str:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.config.load import load
-from sidecar.errors import SidecarError
+from sidecar.errors import CredentialFailed, NoCredential, SidecarError
 from sidecar.gateways.gateway import KeyFile, Keyring
-from sidecar.launch import client
+from sidecar.launch import client, troubles
 from sidecar.launch.surroundings import note
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sidecar.config.settings import Settings
     from sidecar.launch.daemon_state import State
@@ -27,11 +27,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Whether a gateway's key is there, `where` it was found, and what was in the way of looking."""
+    """Whether a gateway's key is there, `where` it was found, and what was in the way of looking.
+
+    `state` is there, none, bound_elsewhere, locked or failed; `trouble` what the running sidecar last met with this gateway.
+    """
 
     key: bool
     where: str | None = None
     error: str | None = None
+    state: str = "none"
+    trouble: Mapping[str, object] | None = None
+
+    @property
+    def words(self) -> str:
+        """One word or two for a table."""
+        return self.where or _STATES.get(self.state, "none")
+
+
+_STATES = {"bound_elsewhere": "bound to another address", "locked": "keyring locked", "failed": "cannot be read"}
 
 
 def gateways(args: Namespace) -> int:
@@ -48,12 +61,15 @@ def gateways(args: Namespace) -> int:
     print_table(
         ("", "gateway", "preset", "base URL", "key"),
         [
-            ("*" if name == settings.gateway else "", name, gateway.preset or "", gateway.base_url, keys[name].where or "none")
+            ("*" if name == settings.gateway else "", name, gateway.preset or "", gateway.base_url, keys[name].words)
             for name, gateway in settings.gateways.items()
         ],
     )
     if not (active := keys[settings.gateway]).key:
         note(missing(settings, settings.gateway, active))
+    for key in keys.values():
+        if key.trouble is not None:
+            note(troubles.words(key.trouble))
     return 0
 
 
@@ -78,8 +94,15 @@ def _ask(places: Places, state: State, name: str) -> Key:
         answer = client.ask(places, state, "GET", f"/_sidecar/credential?gateway={quote(name)}")
     except SidecarError as refusal:
         return Key(key=False, error=refusal.message)
-    where, error = answer.get("where"), answer.get("error")
-    return Key(answer.get("key") is True, str(where) if where else None, str(error) if error else None)
+    where, error, trouble = answer.get("where"), answer.get("error"), answer.get("trouble")
+    key_state = str(answer.get("state", "there" if answer.get("key") is True else "none"))
+    return Key(
+        answer.get("key") is True,
+        str(where) if where else None,
+        str(error) if error else None,
+        key_state,
+        trouble if isinstance(trouble, dict) else None,
+    )
 
 
 async def _look_here(places: Places, settings: Settings, names: Sequence[str]) -> list[Key]:
@@ -87,15 +110,15 @@ async def _look_here(places: Places, settings: Settings, names: Sequence[str]) -
 
     variables = Variables()
     variables.update(os.environ, settings.variables)
-    vault = Vault(places.keys, variables)
+    vault = Vault(places.keys, variables, places.home)
 
     async def look(name: str) -> Key:
         gateway = settings.gateways[name]
         try:
             found = await vault.lookup(gateway.credential, origin=gateway.origin, gateway=name)
-        except SidecarError as error:
-            return Key(key=False, error=str(error))
-        return Key(key=True, where=found.where) if found else Key(key=False)
+        except (NoCredential, CredentialFailed) as error:
+            return Key(key=False, error=str(error), state=error.state)
+        return Key(key=True, where=found.where, state="there") if found else Key(key=False)
 
     return await asyncio.gather(*(look(name) for name in names))
 

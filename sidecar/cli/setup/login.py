@@ -75,13 +75,19 @@ def logout(args: argparse.Namespace) -> int:
     except UsageError:
         name = args.gateway  # a gateway that is no longer configured may have left a key
     removed = ["the key file"] if stored.remove_file(args.places.keys, name) else []
+    not_asked: CredentialFailed | None = None
     try:
-        removed += ["the keyring"] if system_keyring.remove(name) else []
-    except NoKeyring:
-        pass  # then it holds nothing
-    finally:
-        _tell_daemon(args.places)
-    print(f"Removed the key of {name} from {' and '.join(removed)}." if removed else f"There was no stored key of {name}.")
+        removed += ["the keyring"] if system_keyring.remove(name, args.places.home) else []
+    except CredentialFailed as error:
+        not_asked = error
+    _tell_daemon(args.places)
+    if removed:
+        print(f"Removed the key of {name} from {' and '.join(removed)}.")
+    elif not_asked is None:
+        print(f"There was no stored key of {name}.")
+    if not_asked is not None and not (removed and isinstance(not_asked, NoKeyring)):
+        said = "" if removed else f"there is no key file of {name}; "
+        raise CredentialFailed(f"{said}whether the keyring holds a key of {name} could not be seen: {not_asked.message}", not_asked.hint)
     return 0
 
 
@@ -135,6 +141,8 @@ def _key_from_stdin(args: argparse.Namespace) -> str:
 
 def _usable(text: str, where: str) -> str:
     key = stored.checked(text.strip(), where)
+    if any(character.isspace() for character in key):
+        raise CredentialFailed(f"the key from {where} has white space inside, which no key has", "copy it again, in one piece")
     if key.startswith(passes.PREFIX):
         raise CredentialFailed("that is a sidecar pass, not a gateway's key", "the key is what the gateway gave you")
     return key
@@ -149,8 +157,8 @@ def _warn_of_other_gateways_key(key: str, entry: _Entry) -> None:
 
 def _store_in_keyring(places: Places, entry: _Entry, key: str) -> None:
     new = Stored(key, entry.origins)
-    system_keyring.write(entry.name, new)
-    if system_keyring.read(entry.name) != new:
+    system_keyring.write(entry.name, new, places.home)
+    if system_keyring.read(entry.name, places.home) != new:
         raise CredentialFailed("the keyring did not give back what was stored in it", "sidecar doctor")
     print(f"Stored the key of {entry.name} in the keyring, for {' and '.join(entry.origins)}.")
     if stored.remove_file(places.keys, entry.name):
@@ -167,7 +175,7 @@ def _store_in_file(places: Places, entry: _Entry, key: str) -> None:
     print(f"Stored the key of {entry.name} in {path}, for {' and '.join(entry.origins)}.")
     print("It is there in clear: only you can read the file, but so can all that runs as you, and every backup of it.")
     try:
-        if system_keyring.remove(entry.name):
+        if system_keyring.remove(entry.name, places.home):
             print("Removed the one that was stored in the keyring before.")
     except NoKeyring:
         pass
