@@ -10,6 +10,7 @@ from sidecar.gateways.models import sent_model
 from sidecar.launch.names import no_gateway
 from sidecar.wire.body import splice
 from sidecar.wire.fields import every
+from sidecar.wire.target import Kind
 
 if TYPE_CHECKING:
     from sidecar.config.settings import Settings
@@ -17,24 +18,28 @@ if TYPE_CHECKING:
     from sidecar.sessions.session import Caller
     from sidecar.wire.body import Body, Pieces
     from sidecar.wire.fields import ByName
-    from sidecar.wire.target import Kind, Target
+    from sidecar.wire.target import Call, Protocol, Target
 
 
 class Route(NamedTuple):
-    """`target` is the request target below the gateway's base URL, `model_sent` the gateway's own name for the model."""
+    """`target` is the request target below the gateway's base URL, `model_sent` the gateway's own name for the model.
+
+    `protocol` is that of the reply if it is metered.
+    """
 
     gateway: Gateway
     kind: Kind
+    protocol: Protocol | None
     target: str
     model_requested: str | None
     model_sent: str | None
     billing: str
 
 
-def route(settings: Settings, caller: Caller, method: str, target: Target, fields: ByName, model: str | None) -> Route:
+def route(settings: Settings, caller: Caller, call: Call, target: Target, fields: ByName, model: str | None) -> Route:
     """Raises `Refusal`: `unknown_gateway`, `forbidden_path` or `subscription_login`."""
     gateway = _gateway(settings, caller)
-    _check_path(gateway, target)
+    _check_path(gateway, target, call, has_budgets=bool(settings.budgets))
     subscription = is_subscription(fields)
     if subscription and not gateway.beside:
         raise Refusal(
@@ -44,7 +49,8 @@ def route(settings: Settings, caller: Caller, method: str, target: Target, field
         )
     return Route(
         gateway=gateway,
-        kind=target.kind(method),
+        kind=call.kind,
+        protocol=call.protocol,
         target=target.at("", gateway.paths or {}),
         model_requested=model,
         model_sent=None if model is None else sent_model(model, gateway),
@@ -79,11 +85,20 @@ def _gateway(settings: Settings, caller: Caller) -> Gateway:
         raise Refusal("unknown_gateway", *no_gateway(name, settings.gateways, by)) from None
 
 
-def _check_path(gateway: Gateway, target: Target) -> None:
-    if not gateway.only:
-        return
-    # A server that resolves dot segments would read /v1/../keys as another path than the one matched here.
-    if target.climbs or not any(fnmatchcase(target.path, pattern) for pattern in gateway.only):
+def _check_path(gateway: Gateway, target: Target, call: Call, *, has_budgets: bool) -> None:
+    """Decides on the path as servers read it.  One that they read in different ways is refused where it matters which they choose."""
+    depends = [
+        *(["`only:`"] if gateway.only else []),
+        *(["`paths:`"] if gateway.paths else []),
+        *(["a budget"] if has_budgets and call.kind is Kind.INFERENCE else []),
+    ]
+    if depends and target.is_ambiguous:
+        raise Refusal(
+            "forbidden_path",
+            f"servers read the path {target.path[:80]!r} in different ways, and {' and '.join(depends)} of gateway {gateway.name!r} depends on it",
+            f"spell it {target.usual[:80]}",
+        )
+    if gateway.only and not any(fnmatchcase(target.usual, pattern) for pattern in gateway.only):
         raise Refusal(
             "forbidden_path",
             f"gateway {gateway.name!r} is not asked for {target.path[:80]!r}",

@@ -32,6 +32,14 @@ def total_cost(sums: Mapping[str, object]) -> str:
     return cost if sums["subscription_cost_usd"] is None else SUBSCRIPTION + cost
 
 
+def unknown_costs(sums: Mapping[str, object]) -> str | None:
+    """What `+?` behind a sum of costs means; None if every cost is known."""
+    unpriced, requests = sums["unpriced_requests"], sums["requests"]
+    if not unpriced or sums["cost_usd"] is None:
+        return None
+    return f"+{UNKNOWN} {unpriced} of {requests} requests {'has' if unpriced == 1 else 'have'} no known cost: sidecar usage --by request"
+
+
 def percent(share: object) -> str:
     """A share of 1.  Rounded down, and never to nothing: 100% is all of it, 0% none."""
     if not isinstance(share, int | float):

@@ -16,4 +16,4 @@ def words(trouble: Mapping[str, Any]) -> str:
     if trouble["kind"] == "refused":
         what = "the login or the key" if trouble["beside"] else "the key"
         return f"{name} refused {what} ({trouble['status']}, {at}): sidecar login {name}"
-    return f"{name} is not reachable since {at}: {trouble['why']}"
+    return f"since {at}: {trouble['why']}"

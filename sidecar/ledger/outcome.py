@@ -26,7 +26,7 @@ def outcome(kind: Kind, ending: Ending, status: int | None, own_error: str | Non
     if error_type is not None and own_error is None:
         return "upstream_error", error_type
     if own_error is None and _complete(kind, ending, status, reading):
-        return "complete", None
+        return "unmetered" if reading.is_unmetered else "complete", None
     if ending is Ending.TIMEOUT:
         return "timeout", error_type
     if ending is Ending.UNREACHABLE:
@@ -43,7 +43,7 @@ def _error_type(kind: Kind, ending: Ending, status: int | None, own_error: str |
     if reading.failed:
         return reading.error_type or "unknown_error"
     # Nothing at all where a message was due; if the connection broke as well, that is what happened.
-    if kind is Kind.INFERENCE and ending is Ending.CLEAN and reading.empty:
+    if kind is Kind.INFERENCE and ending is Ending.CLEAN and reading.empty and not reading.is_unmetered:
         return "not_json"
     return None
 
@@ -51,7 +51,7 @@ def _error_type(kind: Kind, ending: Ending, status: int | None, own_error: str |
 def _complete(kind: Kind, ending: Ending, status: int | None, reading: Reading) -> bool:
     if reading.finished:
         return True
-    if kind is Kind.INFERENCE and reading.gave_up is None:
+    if kind is Kind.INFERENCE and reading.gave_up is None and not reading.is_unmetered:
         return False
     # A whole HTTP message; also of a message that metering gave up on, since nothing speaks against it.
     return status is not None and ending is Ending.CLEAN

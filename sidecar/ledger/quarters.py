@@ -33,12 +33,14 @@ _MEASURES = {name: name for name in SUMMED} | {
     "timed_tokens": "CASE WHEN usage_source = 'final' THEN output_tokens END",
     "timed_us": "CASE WHEN usage_source = 'final' THEN CAST(round(duration_ms * 1000) AS INTEGER) END",
 }
-_FAILED = "coalesce(outcome NOT IN ('complete', 'client_cancelled'), 0)"
+_FAILED = "coalesce(outcome NOT IN ('complete', 'client_cancelled', 'unmetered'), 0)"
+_UNMETERED = "coalesce(outcome = 'unmetered', 0)"
 #: What is only counted: SQL over a row of `requests`, and over a row of `hours`.
 _COUNTS = {
     "requests": ("1", "requests"),
     "priced_requests": ("cost_nanousd IS NOT NULL", "priced_requests"),
     "first_bytes": ("first_byte_ms IS NOT NULL", "timed_requests"),
+    "unmetered_requests": (_UNMETERED, f"{_UNMETERED} * requests"),
     "errors": (_FAILED, f"{_FAILED} * requests"),
 }
 

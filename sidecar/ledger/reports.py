@@ -13,6 +13,7 @@ from sidecar.ledger.columns import NAMES, TOKENS
 from sidecar.ledger.quarters import NUMBERS
 from sidecar.ledger.reader import readable, reading
 from sidecar.ledger.sums import question, question_of_run
+from sidecar.pricing.names import canonical
 
 if TYPE_CHECKING:
     import sqlite3
@@ -72,7 +73,7 @@ def report(
             rows, sums = _requests(connection, begin, end, only), grouped("NULL")
         else:
             found = grouped(KEYS[by])
-            rows = [{"key": row["key"], **_shown(row)} for row in found]
+            rows = _by_model(found) if by == "model" else [{"key": row["key"], **_shown(row)} for row in found]
             sums = grouped("NULL") if by == "tag" else found  # a request with two tags is in the total once
     period = [moment(seconds) if seconds is not None else None for seconds in (begin, end)]
     return Report(by=by, since=period[0], until=period[1], rows=rows, total=_shown(_added(sums)))
@@ -84,6 +85,17 @@ def report_of_run(path: str, session: str, run: str) -> Report:
         sums = [dict(row) for row in connection.execute(question_of_run(), {"session": session, "run": run})]
     rows: list[Row] = [{"key": row["key"], **_shown(row)} for row in sums]
     return Report(by="session", since=None, until=None, rows=rows, total=_shown(_added(sums)))
+
+
+def _by_model(sums: Iterable[Row]) -> list[Row]:
+    """A row for each model, whatever gateways call it; `spellings` are the names that were met."""
+    models: dict[str | None, list[Row]] = {}
+    for row in sums:
+        models.setdefault(canonical(str(row["key"])) if row["key"] is not None else None, []).append(row)
+    return [
+        {"key": model, "spellings": sorted(str(row["key"]) for row in rows if row["key"] is not None), **_shown(_added(rows))}
+        for model, rows in models.items()
+    ]
 
 
 def _requests(connection: sqlite3.Connection, since: float | None, until: float | None, only: Mapping[str, str]) -> list[Row]:
@@ -118,6 +130,7 @@ def _shown(sums: Row) -> Row:
         **{name: number[name] for name in TOKENS},
         "cost_usd": _per(number["cost_nanousd"], 1e9),
         "unpriced_requests": requests - (number["priced_requests"] or 0),
+        "unmetered_requests": number["unmetered_requests"] or 0,
         "subscription_cost_usd": _per(number["subscription_nanousd"], 1e9),
         "reported_cost_usd": _per(number["reported_nanousd"], 1e9),
         "reported_difference_usd": _per(number["difference_nanousd"], 1e9),

@@ -13,9 +13,10 @@ from sidecar.clock import moment
 from sidecar.ledger.outcome import outcome
 from sidecar.metering.reading import Usage
 from sidecar.pricing.bill import Billed
+from sidecar.wire.target import Kind
 
 if TYPE_CHECKING:
-    from sidecar.ledger.entry import Closing, Kind
+    from sidecar.ledger.entry import Closing
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -76,6 +77,9 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     retry_count: int | None = None
 
 
+#: Own errors of a request that did not leave.
+_NOT_REACHED = frozenset({"unreachable", "timeout_connect"})
+
 COLUMNS: tuple[str, ...] = Row.__struct_fields__
 
 
@@ -85,6 +89,8 @@ def close(row: Row, kind: Kind, closing: Closing) -> None:
     usage = reading.usage
     reported = reading.reported_cost_usd
     row.outcome, row.error_type = outcome(kind, closing.ending, closing.status, closing.own_error, reading)
+    if row.outcome == "unmetered":
+        row.kind = Kind.INFERENCE.value  # whatever its path, it was a model's answer
     row.finished_at = moment(closing.finished_at)
     row.model_served = reading.model
     row.status = closing.status
@@ -131,7 +137,17 @@ def billed(row: Row) -> Billed:
         iterations=row.iterations,
         cache_status=row.cache_status,
         stop_reason=row.stop_reason,
+        not_billed=_not_billed(row),
     )
+
+
+def _not_billed(row: Row) -> str | None:
+    """Why the request cannot have cost anything; None if it may have."""
+    if row.status is None and row.error_type in _NOT_REACHED:
+        return "no gateway was reached"
+    if row.status is not None and 400 <= row.status < 500 and not row.output_tokens:
+        return "refused by the gateway"
+    return None
 
 
 def storable(row: Row) -> Row:

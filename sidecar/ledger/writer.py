@@ -147,6 +147,8 @@ class Ledger:
 
     def close(self, closing: Closing) -> None:
         self._queue.put(closing)
+        if self.spending.has_accounts:
+            self._hurry.set()  # the next request is to be judged by what this one has spent
 
     def configure(self, keep_seconds: float | None) -> None:
         """Roll up rows older than this whenever there is nothing else to do (None: keep them all), and sum accounts up anew."""
@@ -234,7 +236,7 @@ class Ledger:
 
     def _close_row(self, opening: Opening, closing: Closing) -> None:
         close(opening.row, opening.kind, closing)
-        if opening.kind is Kind.INFERENCE:
+        if opening.row.kind == Kind.INFERENCE.value:
             if self.spending.has_accounts:
                 self.spending.add(_use(opening), _tokens(closing.reading.usage))
             if self._cost is not None:

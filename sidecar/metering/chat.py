@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sidecar.metering.errors import NOT_A_MESSAGE, failure
 from sidecar.metering.openai import Tally
 from sidecar.metering.reading import Reading, UsageSource
@@ -44,9 +46,12 @@ class Chat:
     def body(self, body: object) -> None:
         """A whole JSON reply: a completion, an error, or anything else that is JSON."""
         self._fold(body, whole=True)
-        if not self._failed and not isinstance(member(body, "choices"), list):
+        if not self._failed and not self._is_message(body):
             self._failed, self._error_type = True, NOT_A_MESSAGE
         self._finished = not self._failed
+
+    def _is_message(self, body: object) -> bool:
+        return isinstance(member(body, "choices"), list)
 
     def reading(self) -> Reading:
         return Reading(
@@ -83,3 +88,16 @@ class Chat:
         if usage and self._tally.fold(usage) and self._source is not UsageSource.FINAL:
             is_last = whole or not choices or self._stop_reason is not None
             self._source = UsageSource.FINAL if is_last else UsageSource.PARTIAL
+
+
+class Embeddings(Chat):
+    """Embeddings answer with a list of vectors and a usage object of Chat Completions, without a completion."""
+
+    def _is_message(self, body: object) -> bool:
+        return member(body, "object") == "list" or isinstance(member(body, "data"), list)
+
+    def reading(self) -> Reading:
+        reading = super().reading()
+        if reading.usage.input is None:
+            return reading
+        return replace(reading, usage=replace(reading.usage, output=0))

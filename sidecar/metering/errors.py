@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.metering.reading import Reading
-from sidecar.metering.values import NotJSON, decode, member, text
+from sidecar.metering.values import NotJSON, count, decode, member, text
 
 if TYPE_CHECKING:
     from sidecar.wire.sse import Event
@@ -56,20 +56,28 @@ def _code(error: object) -> str | None:
     return text(code)
 
 
+def has_figures(usage: object) -> bool:
+    """Whether a usage object reports tokens, by whatever name."""
+    return isinstance(usage, dict) and any("token" in str(name).lower() and count(value) is not None for name, value in usage.items())
+
+
 class ErrorsOnly:
-    """The reader of replies whose protocol has none: it sees that they failed, and no more."""
+    """The reader of replies without a protocol: it sees that they failed, and whether they report usage that nobody reads."""
 
     def __init__(self) -> None:
         self._failure: Failure | None = None
+        self._has_usage = False
 
     def event(self, event: Event) -> None:
-        if b'"error' in event.data or b'"success"' in event.data:  # no envelope does without, and few events have either
+        # Few events have one of these, and no envelope and no usage does without.
+        if b'"error' in event.data or b'"success"' in event.data or b'"usage' in event.data:
             with suppress(NotJSON):
                 self.body(decode(event.data))
 
     def body(self, body: object) -> None:
         self._failure = failure(body) or self._failure
+        self._has_usage = self._has_usage or any(has_figures(member(body, name)) for name in ("usage", "usageMetadata"))
 
     def reading(self) -> Reading:
         found = self._failure
-        return Reading(failed=found is not None, error_type=found.type if found else None)
+        return Reading(failed=found is not None, error_type=found.type if found else None, is_unmetered=self._has_usage)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sidecar.metering import messages, responses
-from sidecar.metering.chat import Chat
+from sidecar.metering.chat import Chat, Embeddings
 from sidecar.metering.errors import ErrorsOnly
 from sidecar.metering.reading import Reading
 from sidecar.metering.values import NotJSON, decode
 from sidecar.wire.coding import CodingError, Decoder, DecodingStopped, codings
 from sidecar.wire.sse import NOTHING, Scanner
-from sidecar.wire.target import Kind
+from sidecar.wire.target import Kind, Protocol
 
 if TYPE_CHECKING:
     import re
@@ -40,24 +40,30 @@ _STREAM = (b":", b"event:", b"data:", b"id:", b"retry:")
 _BEGINNINGS = (*_STREAM, _BOM)
 _LONGEST_BEGINNING = max(map(len, _BEGINNINGS))
 
-#: Who reads what is inference, by the client's path, with the events that each has no use for.
-_READERS: dict[str, tuple[type[messages.Messages | Chat | responses.Responses], re.Pattern[bytes]]] = {
-    "/v1/messages": (messages.Messages, messages.SKIP),
-    "/v1/chat/completions": (Chat, NOTHING),
-    "/v1/responses": (responses.Responses, responses.SKIP),
-    "/responses": (responses.Responses, responses.SKIP),
+#: The reader of each protocol, with the events that it has no use for.
+_READERS: dict[Protocol, tuple[type[messages.Messages | Chat | responses.Responses], re.Pattern[bytes]]] = {
+    Protocol.MESSAGES: (messages.Messages, messages.SKIP),
+    Protocol.CHAT: (Chat, NOTHING),
+    Protocol.COMPLETIONS: (Chat, NOTHING),
+    Protocol.EMBEDDINGS: (Embeddings, NOTHING),
+    Protocol.RESPONSES: (responses.Responses, responses.SKIP),
 }
 
 
 class Meter:
-    """One reply's meter.  `kind` and the client's `path` say what is read: a message's usage, or no more than an error."""
+    """One reply's meter.
 
-    def __init__(self, kind: Kind, content_encoding: str | None, path: str = "/v1/messages") -> None:
+    `protocol` says what is read: a message's usage.  Without one, no more is read than an error, and whether there was usage at all.
+    """
+
+    def __init__(self, kind: Kind, content_encoding: str | None, protocol: Protocol | None = Protocol.MESSAGES) -> None:
         names = codings(content_encoding)
         self._decoder = Decoder(names) if names else None
-        self._message_due = kind is Kind.INFERENCE
-        reader, skip = _READERS[path] if self._message_due else (ErrorsOnly, NOTHING)
+        self._message_due = kind is Kind.INFERENCE and protocol is not None
+        reader, skip = _READERS[protocol] if self._message_due and protocol is not None else (ErrorsOnly, NOTHING)
         self._reader = reader()
+        #: Known beforehand of a model call without a reader, and of a count of tokens, whose numbers are no usage; else the reply tells.
+        self._is_unmetered = {Kind.INFERENCE: protocol is None, Kind.COUNT: False}.get(kind)
         self._scanner = Scanner(skip)
         self._take: Callable[[Meter, bytes], None] = Meter._tell_apart
         self._body = bytearray()
@@ -97,6 +103,8 @@ class Meter:
         except Exception as error:  # noqa: BLE001 -- the row is closed with what is known
             reading = Reading(gave_up=f"{type(error).__name__} in the meter")
         self._off = True
+        if self._is_unmetered is not None:
+            reading = replace(reading, is_unmetered=self._is_unmetered)
         if self._broken and self._message_due and not reading.finished:
             reading = replace(reading, failed=True, error_type=reading.error_type or "not_json")
         return reading if self._gave_up is None or reading.gave_up else replace(reading, gave_up=self._gave_up)

@@ -35,7 +35,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """`finished`: the reply said what its protocol says last.  `failed`: an error event or envelope, or neither JSON nor SSE
     where a message was due; `error_type` then says which, as far as the reply does.  `empty`: there was no body at all.
-    `iterations` is JSON text.  `gave_up` says why a sound reply was not read to its end.
+    `iterations` is JSON text.  `gave_up` says why a sound reply was not read to its end.  `is_unmetered`: it was a model's answer, or
+    reports usage, in a format that is not read.
     """
 
     usage: Usage = Usage()
@@ -53,3 +54,4 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     failed: bool = False
     empty: bool = False
     gave_up: str | None = None
+    is_unmetered: bool = False

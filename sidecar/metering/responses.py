@@ -71,7 +71,7 @@ class Responses:
         """A whole JSON reply: a response, an error, or anything else that is JSON."""
         self._fold(body, UsageSource.FINAL)
         self._failed = self._failed or member(body, "status") == "failed"
-        if not self._failed and not (isinstance(member(body, "output"), list) or member(body, "object") == "response"):
+        if not self._failed and not (isinstance(member(body, "output"), list) or str(member(body, "object")).startswith("response")):
             self._failed, self._error_type = True, NOT_A_MESSAGE
         self._finished = not self._failed
 

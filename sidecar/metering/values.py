@@ -34,6 +34,7 @@ _MEMBERS = (
     "service_tier",
     "incomplete_details",
     "usage",
+    "usageMetadata",
     "x_groq",
     "delta",
     "content_block",

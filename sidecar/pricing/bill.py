@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class Billed(msgspec.Struct, frozen=True, gc=False):
-    """What of one exchange decides its cost, as the ledger's row has it.  `at` in whole seconds; `iterations` is JSON text."""
+    """What of one exchange decides its cost, as the ledger's row has it.  `at` in whole seconds; `iterations` is JSON text,
+    `not_billed` the reason why it cannot have cost anything.
+    """
 
     usage: Usage
     model: str | None
@@ -24,6 +26,7 @@ class Billed(msgspec.Struct, frozen=True, gc=False):
     iterations: str | None = None
     cache_status: str | None = None
     stop_reason: str | None = None
+    not_billed: str | None = None
 
 
 class Cost(NamedTuple):

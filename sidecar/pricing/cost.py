@@ -46,6 +46,11 @@ _VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
 
 
 def cost(billed: Billed, terms: Terms) -> Cost:
+    """What one exchange cost, by the price table and the gateway's terms."""
+    return _cost(billed, terms) if billed.not_billed is None else Cost(0, billed.not_billed)
+
+
+def _cost(billed: Billed, terms: Terms) -> Cost:
     if billed.cache_status and "HIT" in billed.cache_status.upper().split():
         return Cost(0, "answered from the gateway's own cache")
     if billed.usage.input is None or billed.usage.output is None:

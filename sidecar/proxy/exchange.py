@@ -19,9 +19,10 @@ from sidecar.proxy.plan import Plans
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.troubles import Troubles
+from sidecar.proxy.unmapped import Unmapped, unmapped
 from sidecar.proxy.upload import pieces, whole
 from sidecar.wire.body import Peek, peek
-from sidecar.wire.fields import first
+from sidecar.wire.fields import is_coded
 
 if TYPE_CHECKING:
     from sidecar.config.live import LiveSettings
@@ -54,17 +55,20 @@ class Parts:
     live: set[asyncio.Task[object]] = field(default_factory=set)
     under_way: dict[Record, None] = field(default_factory=dict)
     troubles: Troubles = field(default_factory=Troubles)
+    unmapped: Unmapped = field(default_factory=Unmapped)
     plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
 async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
     """Forward one request of the holder of `bearer`, and relay the reply."""
-    body: Body | None = await whole(request, settings.body_limit) if head.target.is_read_whole and request.can_read_body else None
+    body: Body | None = await whole(request, settings.body_limit) if head.call.is_read_whole and request.can_read_body else None
     seen = _peek(head.named, body)
 
     plan = parts.plans.find(settings, bearer, head, seen)
     await check_budgets(settings, plan, parts.ledger)
     there, sent = mapped(plan.there, body)
+    if body and (why := unmapped(plan.there, there, head.named)) is not None:
+        parts.unmapped.tell(plan.caller.session, there.gateway.name, why)
     length = None if sent is None else sum(map(len, sent))
     key, secrets = await _secrets(there.gateway, parts.vault)
     fields = plan.fields(key, secrets, length)
@@ -107,10 +111,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
 
 
 def _peek(named: ByName, body: Body | None) -> Peek:
-    coding = first(named, b"content-encoding")
-    if not body or (coding is not None and coding.strip().lower() not in {b"", b"identity"}):
-        return Peek()
-    return peek(body)
+    return peek(body) if body and not is_coded(named) else Peek()
 
 
 async def _secrets(gateway: Gateway, vault: Vault) -> tuple[str, dict[str, str]]:

@@ -116,7 +116,7 @@ class Plans:
         plan = self._known.get(key)
         if plan is None:
             caller = identify(bearer, head.named, seen.user_id)
-            there = route(settings, caller, head.method, head.target, head.named, seen.model)
+            there = route(settings, caller, head.call, head.target, head.named, seen.model)
             plan = Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, head)
             if head.is_shared and len(seen.model or "") <= LONGEST_LABEL and len(seen.user_id or "") <= LONGEST_USER_ID:
                 if len(self._known) >= MOST_PLANS:

@@ -126,7 +126,7 @@ class Record:
 
     def _begin(self, message: Message) -> None:
         coding = text(b", ".join(every(message.named, b"content-encoding")))
-        self._meter = Meter(self._there.kind, coding, self._plan.path)
+        self._meter = Meter(self._there.kind, coding, self._there.protocol)
         self._facts = reply_facts(message.named)
         if message.status >= _ERROR_STATUS:
             self._echo = Echo(self._secrets, coding)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sidecar.config.settings import Timeouts
     from sidecar.gateways.gateway import Gateway
+    from sidecar.proxy.connection import Connection
     from sidecar.proxy.dial import Endpoint
     from sidecar.proxy.reply import Reply
     from sidecar.proxy.trust import Trust
@@ -71,7 +72,7 @@ class Upstream:
         """
         way = self._way(gateway)
         self._notice_sleep()
-        connection = way.pool.take() or await way.pool.open(connect_seconds)
+        connection = way.pool.take() or await _opened(way, connect_seconds)
         streamed = body is not None and not isinstance(body, tuple)
         chunked = streamed and not any(name.lower() == b"content-length" for name, _ in fields)
         return connection.start(_head(way, method, target, fields, chunked=chunked), body, chunked=chunked, is_head=method == "HEAD")
@@ -129,6 +130,15 @@ class Upstream:
             for pool in self._pools.values():
                 pool.drop_idle()
         self._clock_gap = gap
+
+
+async def _opened(way: _Way, seconds: float | None) -> Connection:
+    """A new connection.  Raises `Refusal`, which names the gateway and its address."""
+    try:
+        return await way.pool.open(seconds)
+    except Refusal as refusal:
+        what = f"gateway {way.gateway.name!r} ({way.gateway.base_url}) cannot be reached: {refusal.message}"
+        raise Refusal(refusal.code, what, refusal.hint, retry=refusal.retry, status=refusal.status) from None
 
 
 def _head(way: _Way, method: str, target: str, fields: list[Field], *, chunked: bool) -> bytes:

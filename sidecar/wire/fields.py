@@ -76,6 +76,11 @@ def text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
+def is_coded(named: ByName) -> bool:
+    """Whether the body is compressed, by its Content-Encoding."""
+    return any(value.strip().lower() not in {b"", b"identity"} for value in every(named, b"content-encoding"))
+
+
 def are_legal(fields: Sequence[Field]) -> bool:
     """True if RFC 9110 section 5 lets these fields on the wire: a token each, and no control octet but tab in a value."""
     names, values = zip(*fields, strict=True) if fields else ((), ())

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import httptools
 
 from sidecar.wire.fields import by_name, every
-from sidecar.wire.target import WHOLE, Target
+from sidecar.wire.target import Target, call_of
 
 if TYPE_CHECKING:
     from sidecar.wire.fields import Field
+    from sidecar.wire.target import Call
 
 #: Heads that are remembered, and bytes of one above which it is not.  An agent has a handful.
 MOST_HEADS = 256
@@ -46,6 +47,10 @@ class Head:
         """Raises `Refusal` (`bad_request`)."""
         return Target.parse(self.raw_path)
 
+    @cached_property
+    def call(self) -> Call:
+        return call_of(self.method, self.raw_path.partition("?")[0])
+
 
 class Heads:
     """Reads heads that are plain: HTTP/1.1 to be kept alive, a host, no field twice, a body with a length on a path that is read whole or none.
@@ -67,7 +72,7 @@ class Heads:
         if head is None:
             return None
         (told,) = head.named.get(b"content-length", (b"0",))
-        if int(told) > LARGEST_BODY or (int(told) and head.raw_path.partition("?")[0] not in WHOLE):
+        if int(told) > LARGEST_BODY or (int(told) and not head.call.is_read_whole):
             return None
         head.is_shared = len(data) <= LARGEST_HEAD and int(told) == length  # else it is spelled in a way of its own
         if head.is_shared:

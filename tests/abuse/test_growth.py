@@ -26,7 +26,7 @@ from sidecar.wire.coding import CodingError, Decoder, DecodingStopped
 from sidecar.wire.fields import by_name
 from sidecar.wire.head import Heads
 from sidecar.wire.sse import Scanner
-from sidecar.wire.target import Target
+from sidecar.wire.target import Target, call_of
 
 QUARTER = 64 * 1024
 FASTEST_SECONDS = 0.004
@@ -40,7 +40,7 @@ def of(size: int, piece: bytes, start: bytes = b"", end: bytes = b"") -> bytes:
 
 
 def metered(path: str, data: bytes, coding: str | None = None) -> None:
-    meter = Meter(Kind.INFERENCE, coding, path)
+    meter = Meter(Kind.INFERENCE, coding, call_of("POST", path).protocol)
     for at in range(0, len(data), 16 * 1024):
         meter.feed(data[at : at + 16 * 1024])
     meter.reading()
@@ -109,8 +109,8 @@ READERS = {
     "spaces in a pass": lambda size: for_the_gateway([(b"authorization", b"bearer" + b" " * size)]),
     "fields of one name": lambda size: by_name([(b"a", b"b")] * (size // 64)),
     "a head": lambda size: Heads().read(of(size, b"a: b\r\n", b"GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n", b"\r\n")),
-    "a target of percent signs": lambda size: Target.parse(of(size, b"/%2e%2e;", b"").decode()).kind("POST"),
-    "a target of slashes": lambda size: Target.parse("/" * size + "v1/messages").kind("POST"),
+    "a target of percent signs": lambda size: Target.parse(of(size, b"/%2e%2e;", b"").decode()).is_ambiguous,
+    "a target of slashes": lambda size: Target.parse("/" * size + "v1/messages").is_ambiguous,
     "a configuration of keys": lambda size: document.read(of(size // 8, b"a: 1\n").decode()),
     "a configuration of brackets": lambda size: document.read(of(size, b"[").decode()),
 }

@@ -59,7 +59,7 @@ def test_the_table_has_totals_and_shows_unknown_as_such(home, ledger):
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["s1", "1", "1.23M", "5,000", "300", "7", "$7.41", "<1%", "3.5", "310ms", "0"] in lines
-    assert ["late", "1", "?", "?", "?", "?", "?", "?", "?", "310ms", "1", "(100%)"] in lines
+    assert ["late", "1", "?", "?", "?", "?", "$0.0000", "?", "?", "310ms", "1", "(100%)"] in lines
     assert ["total", "3", "1.23M", "5,000", "300", "14", "$7.41+?", "<1%", "3.5", "310ms", "1", "(33%)"] in lines
 
 
@@ -82,11 +82,26 @@ def test_what_came_over_the_wire_moves_no_cursor(home, ledger):
 def test_json_is_the_report(home, ledger):
     found = json.loads(usage(home, "--json", "--by", "model").stdout)
     assert list(found) == ["by", "since", "until", "rows", "total"]
-    assert {row["key"]: row["unpriced_requests"] for row in found["rows"]} == {
-        "claude-sonnet-4-5-20250929": 0,
-        "house-small": 1,
-        "claude-sonnet-4-5": 1,
+    assert {row["key"]: (row["unpriced_requests"], row["spellings"]) for row in found["rows"]} == {
+        "claude-sonnet-4-5": (0, ["claude-sonnet-4-5", "claude-sonnet-4-5-20250929"]),
+        "house-small": (1, ["house-small"]),
     }
+
+
+def test_costs_that_are_not_known_are_explained(home, ledger):
+    assert "+? 1 of 3 requests has no known cost: sidecar usage --by request" in usage(home).stdout
+
+
+def test_by_agent_the_main_agent_is_named(home):
+    ledger = Ledger(str(home / "ledger.db"), "one", print)
+    ledger.start()
+    ledger.open(opening(1, started_at=time.time() - 3, agent=None, parent_agent=None))
+    ledger.close(closing(1, finished_at=time.time()))
+    ledger.stop()
+    shown = usage(home, "--by", "agent").stdout
+    assert any(line.split()[:3] == ["main", "agent", "1"] for line in shown.splitlines())
+    assert "No subagents; --by client tells Claude Code, Codex and others apart." in shown
+    assert {row["key"] for row in json.loads(usage(home, "--by", "agent", "--json").stdout)["rows"]} == {None}
 
 
 def test_csv_has_a_header_and_leaves_unknown_empty(home, ledger):

@@ -12,6 +12,7 @@ from sidecar.demo.gateway import StandIn
 from sidecar.ledger.entry import Kind
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading, UsageSource
+from sidecar.wire.target import call_of
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 
@@ -31,7 +32,7 @@ async def said(gateway: StandIn, path: str, body: bytes) -> tuple[int, bytes]:
 
 
 def read(path: str, reply: bytes) -> Reading:
-    meter = Meter(Kind.INFERENCE, None, path)
+    meter = Meter(Kind.INFERENCE, None, call_of("POST", path).protocol)
     meter.feed(reply)
     return meter.reading()
 

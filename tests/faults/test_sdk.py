@@ -53,6 +53,9 @@ async def test_a_whole_message_is_one(cell, tmp_path, ca_file):
 @pytest.mark.parametrize("cell", [cell for cell in cells() if promised(cell).should_retry == "false"][:1], ids=str)
 async def test_what_cannot_help_is_not_asked_again(cell: Cell, tmp_path, ca_file):
     async with staged(cell, tmp_path / "home", ca_file) as (sidecar, _, _), sdk(sidecar) as client:
-        with pytest.raises(anthropic.APIStatusError, match="sidecar: there is no such host"):
+        with pytest.raises(
+            anthropic.APIStatusError,
+            match=r"sidecar: gateway 'there' \(http://nowhere\.invalid:80\) cannot be reached: there is no such host",
+        ):
             await client.messages.create(**PROMPT)
         assert len(await sidecar.rows()) == 1

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from sidecar.budgets.budget import Budget, Limit, Per, Unit
 from sidecar.config.settings import Settings
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, ModelRule, Secret
@@ -13,7 +14,7 @@ from sidecar.launch.passes import Pass
 from sidecar.sessions.session import identify
 from sidecar.wire.body import peek
 from sidecar.wire.fields import by_name
-from sidecar.wire.target import Kind, Target
+from sidecar.wire.target import Kind, Target, call_of
 
 PLAIN = Gateway(
     name="plain",
@@ -31,7 +32,8 @@ def choose(gateway: Gateway, *, fields=(), body=b"{}", path="/v1/messages", meth
     caller = identify(Pass("r", 1, gateway=pinned), by_name(fields), None)
     settings = Settings({gateway.name: gateway}, gateway=gateway.name)
     seen = peek(body)
-    return mapped(route(settings, caller, method, Target.parse(path), by_name(fields), seen.model), body)
+    target = Target.parse(path)
+    return mapped(route(settings, caller, call_of(method, target.path), target, by_name(fields), seen.model), body)
 
 
 def test_a_mapped_model_changes_its_own_bytes_only():
@@ -71,13 +73,58 @@ def test_an_unknown_gateway_is_named_with_who_asked_for_it():
         choose(PLAIN, fields=[(b"x-sidecar-gateway", b"gone")])
 
 
-@pytest.mark.parametrize("path", ["/key/generate", "/v1/../key/generate", "/v1/%2e%2e/key"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/key/generate",
+        "/v1/../key/generate",
+        "/v1/%2e%2e/key",
+        "/v1/..;/key",
+        "/v1/%2e%2e;/key",
+        "/v1/..%3b/key",
+        "//key/v1/x",
+        "/V1/messages",
+    ],
+)
 def test_paths_that_only_does_not_allow_are_refused(path):
     limited = dataclasses.replace(PLAIN, only=("/v1/*",))
     with pytest.raises(Refusal) as refused:
         choose(limited, path=path)
     assert refused.value.code == "forbidden_path"
     assert choose(limited, path="/v1/models", method="GET")[0].kind is Kind.OTHER
+
+
+LIMITS = {
+    "only": ({"only": ("/v1/*",)}, ()),
+    "paths": ({"paths": {"/v1/messages": "/anthropic/v1/messages"}}, ()),
+    "a budget": ({}, (Budget(Per.DAY, Limit(10**9, Unit.DOLLARS)),)),
+}
+
+
+@pytest.mark.parametrize(("more", "budgets"), LIMITS.values(), ids=LIMITS)
+@pytest.mark.parametrize(
+    "path", ["/v1/x/../messages", "/v1/messages;a", "/v1%2fmessages", "/v1/mess%2561ges", "/v1\\messages", "/v1/./messages"]
+)
+def test_a_path_that_servers_read_in_different_ways_is_refused_where_that_matters(path, more, budgets):
+    caller, target = identify(Pass("r", 1), {}, None), Target.parse(path)
+
+    def chosen(gateway, budgets):
+        settings = Settings({gateway.name: gateway}, gateway=gateway.name, budgets=budgets)
+        return route(settings, caller, call_of("POST", target.path), target, {}, None)
+
+    assert chosen(PLAIN, ()).target == path
+    assert chosen(PLAIN, ()).kind is Kind.INFERENCE
+    with pytest.raises(Refusal, match="in different ways") as refused:
+        chosen(dataclasses.replace(PLAIN, **more), budgets)
+    assert refused.value.code == "forbidden_path"
+
+
+@pytest.mark.parametrize("path", ["//v1/messages", "/v1/messages/", "/v1//messages", "/v1/message%73"])
+def test_another_spelling_of_a_path_is_that_path(path):
+    limited = dataclasses.replace(PLAIN, only=("/v1/messages",))
+    assert choose(limited, path=path)[0].target == path, "what goes out is what came"
+    moved = dataclasses.replace(PLAIN, paths={"/v1/messages": "/anthropic/v1/messages"})
+    assert choose(moved, path=path)[0].target == "/anthropic/v1/messages"
 
 
 CLIENT = [

@@ -27,10 +27,11 @@ PLAIN = """
         sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
         sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(cost_nanousd) / 1e9 AS cost_usd,
         count(*) - count(cost_nanousd) AS unpriced_requests,
+        count(CASE WHEN outcome = 'unmetered' THEN 1 END) AS unmetered_requests,
         sum(CASE WHEN billing = 'subscription' THEN cost_nanousd END) / 1e9 AS subscription_cost_usd,
         sum(CAST(round(reported_cost_usd * 1e9) AS INTEGER)) / 1e9 AS reported_cost_usd,
         sum(CAST(round(reported_cost_usd * 1e9) AS INTEGER) - cost_nanousd) / 1e9 AS reported_difference_usd,
-        count(CASE WHEN outcome NOT IN ('complete', 'client_cancelled') THEN 1 END) AS errors,
+        count(CASE WHEN outcome NOT IN ('complete', 'client_cancelled', 'unmetered') THEN 1 END) AS errors,
         min(started_at) AS first, max(started_at) AS last
     FROM requests {tags} WHERE kind = 'inference' AND started_at >= ? AND started_at < ? {only}
     GROUP BY 1 ORDER BY first, key
@@ -53,7 +54,8 @@ def plain(path: str, by: str, since: float, until: float, only: str = "") -> lis
 def reported(path: str, by: str, since: float, until: float, **only: str) -> list[dict[str, object]]:
     found = report(path, by, datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC), **only)
     return [
-        {name: value for name, value in row.items() if not name.endswith(("_share", "_per_second", "_byte_ms"))} for row in found["rows"]
+        {name: value for name, value in row.items() if name != "spellings" and not name.endswith(("_share", "_per_second", "_byte_ms"))}
+        for row in found["rows"]
     ]
 
 

@@ -75,7 +75,7 @@ def test_subagents_are_a_tree_with_their_sums(path):
 
 def test_models_and_where_it_ran_are_told(path):
     told = story(path, "4f1c-a")
-    assert {row["key"] for row in told["models"]} == {"claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "claude-sonnet-4-5"}
+    assert {row["key"] for row in told["models"]} == {"claude-sonnet-4-5", "claude-haiku-4-5"}
     assert told["where"] == {"project": "sidecar", "repo": "github.com/a/b", "branch": "main", "client": "claude-cli"}
 
 

@@ -196,7 +196,7 @@ def test_unknown_is_null(path, ledger):
     tokens = [value for name, value in row.items() if name.endswith(("_tokens", "_requests"))]
     assert set(tokens) == {None}
     assert (row["outcome"], row["error_type"], row["usage_source"]) == ("unreachable", "unreachable", "none")
-    assert (row["cost_nanousd"], row["price_source"]) == (None, "no usage reported")
+    assert (row["cost_nanousd"], row["price_source"]) == (0, "no gateway was reached")
 
 
 def test_only_inference_has_a_price(path, ledger):

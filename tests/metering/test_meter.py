@@ -13,14 +13,14 @@ from sidecar.ledger.entry import Kind
 from sidecar.metering import meter as meter_module
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading, Usage, UsageSource
-from sidecar.wire.target import WHOLE
+from sidecar.wire.target import call_of
 
 MESSAGE = b'{"id":"msg_1","type":"message","model":"m","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}'
 ENVELOPE = b'{"type":"error","error":{"type":"not_found_error","message":"no"}}'
 
 
-def read(body: bytes, kind: Kind = Kind.INFERENCE, coding: str | None = None, **how) -> Reading:
-    meter = Meter(kind, coding, **how)
+def read(body: bytes, kind: Kind = Kind.INFERENCE, coding: str | None = None, path: str = "/v1/messages") -> Reading:
+    meter = Meter(kind, coding, call_of("POST", path).protocol)
     meter.feed(body)
     return meter.reading()
 
@@ -28,7 +28,7 @@ def read(body: bytes, kind: Kind = Kind.INFERENCE, coding: str | None = None, **
 @pytest.mark.parametrize("kind", [Kind.COUNT, Kind.OTHER])
 def test_replies_that_are_no_messages_have_no_tokens(kind):
     assert read(b'{"input_tokens": 14}', kind) == Reading()
-    assert read(MESSAGE, kind) == Reading()
+    assert read(MESSAGE, kind) == Reading(is_unmetered=kind is Kind.OTHER)
 
 
 @pytest.mark.parametrize("kind", [Kind.COUNT, Kind.OTHER])
@@ -50,7 +50,28 @@ def test_what_is_no_message_may_be_anything(body):
     assert read(body, Kind.OTHER) == Reading()
 
 
-INFERENCE = [path for path, kind in WHOLE.items() if kind is Kind.INFERENCE]
+@pytest.mark.parametrize(
+    "body", [b'{"usage":{"total_tokens":3}}', b'{"usageMetadata":{"promptTokenCount":1}}', b'data: {"usage":{"input_tokens":3}}\n\n']
+)
+def test_usage_that_nobody_reads_is_noticed(body):
+    meter = Meter(Kind.OTHER, None, None)
+    meter.feed(body)
+    assert meter.reading() == Reading(is_unmetered=True)
+
+
+@pytest.mark.parametrize("body", [b'{"usage":{}}', b'{"usage":"3 tokens"}', b'{"usage":{"seats":3}}', b'{"tokens":3}', b""])
+def test_what_is_no_usage_is_not(body):
+    meter = Meter(Kind.OTHER, None, None)
+    meter.feed(body)
+    assert not meter.reading().is_unmetered
+
+
+def test_embeddings_have_no_output():
+    body = b'{"object":"list","data":[],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}'
+    assert read(body, path="/v1/embeddings").usage == Usage(input=8, output=0)
+
+
+INFERENCE = ("/v1/messages", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/responses")
 
 
 @pytest.mark.parametrize("path", INFERENCE)
@@ -126,7 +147,7 @@ def test_a_message_larger_than_the_limit_is_given_up_not_refused(monkeypatch):
 @given(st.binary(max_size=400), st.sampled_from([None, "gzip", "deflate", "br", "zstd", "gzip, br", "x"]), st.sampled_from(INFERENCE))
 def test_no_bytes_make_the_meter_raise(data, coding, path):
     for start in (b"", b"data: ", b"event: message_delta\ndata: ", b'{"type":"message","usage":'):
-        meter = Meter(Kind.INFERENCE, coding, path)
+        meter = Meter(Kind.INFERENCE, coding, call_of("POST", path).protocol)
         meter.feed(start + data)
         meter.feed(data)
         assert not meter.reading().finished

@@ -12,14 +12,14 @@ from sidecar.metering.reading import Reading, Usage, UsageSource
 from sidecar.pricing.bill import Billed
 from sidecar.pricing.cost import cost
 from sidecar.pricing.terms import Terms
-from sidecar.wire.target import Kind
+from sidecar.wire.target import Kind, call_of
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 
 
 def read(reply: bytes, path: str) -> Reading:
-    meter = Meter(Kind.INFERENCE, None, path)
+    meter = Meter(Kind.INFERENCE, None, call_of("POST", path).protocol)
     meter.feed(reply)
     return meter.reading()
 

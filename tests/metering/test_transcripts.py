@@ -18,6 +18,7 @@ from sidecar.ledger.entry import Kind
 from sidecar.metering.meter import Meter
 from sidecar.metering.reading import Reading, Usage, UsageSource
 from sidecar.metering.values import SMALL
+from sidecar.wire.target import call_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -47,7 +48,7 @@ def expected(name: str) -> Reading:
 
 
 def read(pieces, name: str = "crlf.sse", coding: str | None = None) -> Reading:
-    meter = Meter(Kind.INFERENCE, coding, transcripts.path(name))
+    meter = Meter(Kind.INFERENCE, coding, call_of("POST", transcripts.path(name)).protocol)
     for piece in pieces:
         meter.feed(piece)
     return meter.reading()
@@ -206,4 +207,4 @@ def test_a_coding_nobody_knows_ends_metering_and_fails_nothing():
 
 def test_every_field_of_a_reading_occurs_in_some_transcript():
     seen = {field for name in NAMES for field in Reading.__struct_fields__ if getattr(expected(name), field) != getattr(Reading(), field)}
-    assert seen == set(Reading.__struct_fields__) - {"gave_up"}
+    assert seen == set(Reading.__struct_fields__) - {"gave_up", "is_unmetered"}

@@ -126,6 +126,51 @@ async def test_counting_tokens_and_other_paths_are_never_blocked(tmp_path):
         assert (await ask(sidecar)).status == 400
 
 
+SPELLINGS = (
+    *(b"/chat/completions", b"//v1/messages", b"/v1/messages/", b"/v1/v1/messages", b"/api/v1/chat/completions", b"/responses/compact"),
+    *(
+        b"/v1/completions",
+        b"/v1/embeddings",
+        b"/v1/messages/batches",
+        b"/v1/batches",
+        b"/v1/message%73",
+        b"/V1/Messages",
+        b"/v1/images/edits",
+    ),
+    *(b"/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse", b"/model/m/invoke"),
+)
+
+
+async def test_every_spelling_of_a_model_call_is_held_and_none_is_forwarded_otherwise_than_it_came(tmp_path):
+    async with (
+        raw_gateway(says(reply(message()))) as there,
+        running(tmp_path, one_gateway(there.url, budgets("per: day, limit: 150 tokens"))) as sidecar,
+    ):
+        for target in SPELLINGS[:1]:
+            assert (await ask(sidecar, target=target)).status == 200
+            assert there.requests[-1].target == target
+        assert (await ask(sidecar)).status == 200
+        await is_spent(sidecar)
+        for target in SPELLINGS:
+            assert (await ask(sidecar, target=target)).value(b"x-sidecar-error") == b"over_budget", target
+        for target in (b"/v1/./messages", b"/v1/messages;x", b"/v1%2fmessages", b"/v1/x/..;/messages"):
+            assert (await ask(sidecar, target=target)).value(b"x-sidecar-error") == b"forbidden_path", target
+        assert len(there.requests) == 2
+
+
+async def test_what_is_not_metered_is_a_row_that_says_so(tmp_path):
+    async with (
+        raw_gateway(says(reply(b'{"data":[],"usage":{"total_tokens":5}}'))) as there,
+        running(tmp_path, one_gateway(there.url)) as sidecar,
+    ):
+        for target in (b"/v1/images/generations", b"/v1/somewhere/new", b"/v1/batches"):
+            assert (await ask(sidecar, target=target)).status == 200
+        rows = await sidecar.rows(3)
+        assert [(row["kind"], row["outcome"], row["input_tokens"], row["cost_nanousd"]) for row in rows] == [
+            ("inference", "unmetered", None, None)
+        ] * 3
+
+
 async def test_what_is_under_way_goes_on(tmp_path):
     arrived, go_on = asyncio.Event(), asyncio.Event()
 

@@ -74,4 +74,4 @@ def test_the_words_say_when_and_what_to_type():
     assert words(refused) == "vercel refused the key (401, 00:00): sidecar login vercel"
     assert words(refused | {"beside": True}) == "vercel refused the login or the key (401, 00:00): sidecar login vercel"
     unreachable = refused | {"kind": "unreachable", "status": None, "why": "no address"}
-    assert words(unreachable) == "vercel is not reachable since 00:00: no address"
+    assert words(unreachable) == "since 00:00: no address"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.cli.reports.tables import Sheet, console
 from sidecar.errors import NotRunning
 from sidecar.launch import client, troubles
-from sidecar.launch.figures import count, duration, percent, rate, total_cost
+from sidecar.launch.figures import count, duration, percent, rate, total_cost, unknown_costs
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
 
@@ -84,6 +84,8 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
     made.line("today: " + ", ".join(_sums(now["today"], now["sessions_today"])))
     if now["today"]["requests"]:
         made.line("       " + ", ".join(_tokens(now["today"])))
+    if unknown := unknown_costs(now["today"]):
+        made.line(f"       {unknown}")
     for budget in now["budgets"]:
         # A session's own budget is of interest once it runs short.
         if budget["session"] is None or budget["state"] != "ok":

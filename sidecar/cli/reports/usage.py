@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sidecar.cli.reports.story import print_story
 from sidecar.cli.reports.tables import plain, print_lines, print_table
 from sidecar.errors import UsageError
-from sidecar.launch.figures import SUBSCRIPTION, UNKNOWN, count, dollars, duration, percent, rate, total_cost
+from sidecar.launch.figures import SUBSCRIPTION, UNKNOWN, count, dollars, duration, percent, rate, total_cost, unknown_costs
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
 from sidecar.ledger.story import session_named, story
@@ -59,11 +59,18 @@ def usage(args: argparse.Namespace) -> int:
     else:
         _print_rows(by, rows, found["total"], _period(since, until, now))
         print_lines(_notes(found["total"]))
+        if by == "agent" and all(row["key"] is None for row in rows):
+            print("No subagents; --by client tells Claude Code, Codex and others apart.")
     return 0
 
 
 def _notes(total: Row) -> Iterator[str]:
     """What a sum of costs does not say by itself."""
+    if unknown := unknown_costs(total):
+        yield unknown
+    if unmetered := total["unmetered_requests"]:
+        what = "request was" if unmetered == 1 else "requests were"
+        yield f"{unmetered} {what} not metered: the tokens of this kind of reply are not read"
     if total["subscription_cost_usd"] is not None:
         yield f"{SUBSCRIPTION} {dollars(total['subscription_cost_usd'])} of it went through a subscription: what the tokens cost by the list"
     difference = total["reported_difference_usd"]
@@ -90,7 +97,7 @@ def _cell(value: object) -> str:
 
 
 def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
-    columns = _REQUEST if by == "request" else {by: _key, **_SUMS}
+    columns = _REQUEST if by == "request" else {by: _key(by), **_SUMS}
     print_table(
         tuple(columns),
         [tuple(show(row) for show in columns.values()) for row in rows],
@@ -125,8 +132,10 @@ def _text(name: str) -> Callable[[Row], str]:
     return lambda row: UNKNOWN if row[name] is None else str(row[name])
 
 
-def _key(row: Row) -> str:
-    return "\N{EN DASH}" if row["key"] is None else str(row["key"])
+def _key(by: str) -> Callable[[Row], str]:
+    """What a row is about.  A request without a subagent is the main agent's."""
+    nothing = "main agent" if by == "agent" else "\N{EN DASH}"
+    return lambda row: nothing if row["key"] is None else str(row["key"])
 
 
 def _written(row: Row) -> str:
