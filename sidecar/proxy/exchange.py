@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     from sidecar.launch.passes import Pass
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.agent import AgentRequest
     from sidecar.proxy.answer import Answer
-    from sidecar.proxy.incoming import Incoming
     from sidecar.proxy.upstream import Upstream
     from sidecar.wire.body import Body
     from sidecar.wire.fields import ByName
-    from sidecar.wire.head import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,10 @@ class Parts:
     plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
-async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
+async def exchange(request: AgentRequest, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
     """Forward one request of the holder of `bearer`, and relay the reply."""
-    body: Body | None = await whole(request, settings.body_limit) if head.call.is_read_whole and request.can_read_body else None
+    head = request.head
+    body: Body | None = await whole(request.body, settings.body_limit) if head.call.is_read_whole and request.body is not None else None
     seen = _peek(head.named, body)
 
     plan = parts.plans.find(settings, bearer, head, seen)
@@ -75,7 +75,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
 
     record = Record(parts, plan, there, seen.stream, length or 0)
     parts.under_way[record] = None
-    upload = sent if sent is not None else record.counted(pieces(request.content.iter_any())) if request.can_read_body else None
+    upload = sent if sent is not None else record.counted(pieces(request.body.arriving())) if request.body is not None else None
     reply = answer = None
     # Behind the write on an idle connection, and while a new one is being opened: a row is there also if the sidecar dies meanwhile.
     asyncio.get_running_loop().call_soon(record.open)
@@ -87,7 +87,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
         if message.status == 401:
             parts.vault.forget(there.gateway.name)
         answer = reply_to_agent(message, record)
-        await answer.prepare(request)
+        answer.start(request)
         record.ending = await relay(reply, answer, settings.timeouts.idle)
     except Refusal as refusal:
         record.refused(refusal)
@@ -97,7 +97,7 @@ async def exchange(head: Head, request: Incoming, settings: Settings, bearer: Pa
         record.ending = Ending.CLIENT_GONE
         raise
     except asyncio.CancelledError:
-        record.ending = Ending.CLIENT_GONE if request.transport is None or request.transport.is_closing() else Ending.CUT
+        record.ending = Ending.CLIENT_GONE if request.connection.is_gone else Ending.CUT
         raise
     else:
         return answer

@@ -10,7 +10,7 @@ from sidecar.limits import limited
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sidecar.proxy.incoming import Incoming
+    from sidecar.proxy.agent import AgentBody
     from sidecar.wire.body import Body
 
 #: Seconds without a byte after which the rest of a body is given up.  Agents send theirs in one go; but when the framing breaks in
@@ -32,18 +32,17 @@ async def pieces(content: AsyncIterator[Body], silence_seconds: float = SILENCE_
             yield piece
 
 
-async def whole(request: Incoming, limit: int) -> Body:
-    """Raises `Refusal`: `request_too_large` as soon as it is known, `bad_request`."""
-    if (request.content_length or 0) > limit:
+async def whole(body: AgentBody, limit: int) -> Body:
+    """Return the body once all of it has arrived.  Raises `Refusal`: `request_too_large` as soon as it is known, `bad_request`."""
+    if (body.length or 0) > limit:
         raise _too_large(limit)
-    if request.content.is_eof():  # all of it has come by now
-        body = request.content.read_nowait()
-        if len(body) > limit:
+    if (arrived := body.whole()) is not None:
+        if len(arrived) > limit:
             raise _too_large(limit)
-        return body
+        return arrived
     collected = []
     size = 0
-    async for piece in pieces(request.content.iter_any()):
+    async for piece in pieces(body.arriving()):
         size += len(piece)
         if size > limit:
             raise _too_large(limit)

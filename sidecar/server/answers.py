@@ -1,4 +1,4 @@
-"""The sidecar's own answers.  Errors are in Anthropic's envelope: what agents show to a person instead of "something went wrong"."""
+"""The sidecar's own answers to agents.  Errors are in Anthropic's envelope: what agents show to a person instead of "something went wrong"."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from sidecar.proxy.answer import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sidecar.errors import Refusal
     from sidecar.wire.fields import Field
 
@@ -26,13 +24,9 @@ def refused(refusal: Refusal) -> Answer:
     if refusal.code == "draining":
         fields.append((b"retry-after", RETRY_AFTER))
     error = {"type": refusal.type, "message": f"sidecar: {refusal}"}
-    return answer({"type": "error", "error": error}, status=refusal.status, fields=fields)
-
-
-def answer(value: object, *, status: int = 200, fields: Sequence[Field] = ()) -> Answer:
-    body = json.dumps(value, ensure_ascii=False).encode()
-    length = b"%d" % len(body)
-    return _dated(status, [*fields, (b"Content-Type", b"application/json; charset=utf-8"), (b"Content-Length", length)], body)
+    body = json.dumps({"type": "error", "error": error}, ensure_ascii=False).encode()
+    fields += [(b"Content-Type", b"application/json; charset=utf-8"), (b"Content-Length", b"%d" % len(body))]
+    return _dated(refusal.status, fields, body)
 
 
 def no_content() -> Answer:

@@ -10,32 +10,31 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
 
 from sidecar.errors import Refusal
 from sidecar.proxy.exchange import exchange
-from sidecar.server.agents import KEEPALIVE_SECONDS, LINGER_SECONDS, Listener
 from sidecar.server.answers import no_content, refused
 from sidecar.server.guard import admit, check_form, check_way_in
-from sidecar.server.own import PREFIX
+from sidecar.server.listener import Listener
+from sidecar.server.own import is_own
+from sidecar.server.through_aiohttp import Written, agent_request, server
 from sidecar.wire.fields import every, first, text
-from sidecar.wire.head import MOST_HEADS, Head
+from sidecar.wire.head import MOST_HEADS
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from sidecar.config.settings import Settings
     from sidecar.launch.passes import Pass
+    from sidecar.proxy.agent import AgentRequest
     from sidecar.proxy.answer import Answer
-    from sidecar.proxy.incoming import Incoming
     from sidecar.server.own import Own
+    from sidecar.wire.head import Head
 
 log = structlog.get_logger("sidecar.server")
 
 #: Agents send a HEAD without a pass to one of these paths when they start, to have a connection ready.
 WARM_UPS = ("/", "/api/hello")
-#: aiohttp's own limits (8 KiB, 128 fields) are below what Claude Code can be told to send.
-MAX_FIELD = 256 * 1024
-MAX_FIELDS = 512
-
 _AGENT = frozenset({"agent"})
 
 
@@ -48,71 +47,66 @@ class App:
         self._pass_key = own.pass_key.current()
         self._settings: Settings | None = None
         self._admitted: dict[tuple[Head, str | None], Pass] = {}
-        self._listener: Listener | None = None
         self.is_draining = False
 
     def listener(self) -> Listener:
-        others = web.Server(
-            self._answer_other,
-            handler_cancellation=True,
-            auto_decompress=False,
-            access_log=None,
-            max_line_size=MAX_FIELD,
-            max_field_size=MAX_FIELD,
-            max_headers=MAX_FIELDS,
-            lingering_time=LINGER_SECONDS,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-        )
-        self._listener = Listener(self._answer, others)
-        return self._listener
+        listener = Listener(self.serve, server(lambda request: self._serve_other(request, listener)))
+        return listener
 
-    async def _answer_other(self, request: web.BaseRequest) -> Answer:
-        if self._listener is not None:
-            self._listener.head_came(request.transport)
-        head = Head(request.method, request.raw_path, request.raw_headers, request.version)
-        return await self._answer(head, request)
-
-    async def _answer(self, head: Head, request: Incoming) -> Answer:
-        """The answer to one request.  A refusal or an exception becomes one, so that aiohttp never sends a page of its own."""
+    async def serve(self, request: AgentRequest) -> bool:
+        """Answer an agent's request, and return whether its connection may carry another one.  Raises ConnectionError."""
         try:
-            return await self._handle(head, request)
-        except Refusal as refusal:
-            log.info("request.refused", code=refusal.code, method=head.method, path=head.raw_path.partition("?")[0], why=str(refusal))
-            _drop_tracebacks(refusal)
-            return refused(refusal)
-        except ConnectionError:
-            return refused(Refusal("upstream_closed", "nobody is there to read this"))
-        except Exception as error:
-            log.exception("request.failed", method=head.method)
-            _drop_tracebacks(error)
-            return refused(Refusal("internal", "something went wrong here", "the log says what: sidecar logs"))
+            answer = await self._exchange(request)
+        except Exception as error:  # noqa: BLE001  # a refusal or a fault; either is an answer
+            answer = refused(_as_refusal(error, request.head))
+        return await _written(answer, request)
 
-    async def _handle(self, head: Head, request: Incoming) -> Answer:
-        parts = self._own.parts
+    async def _serve_other(self, request: web.Request, listener: Listener) -> web.StreamResponse:
+        """Answer a request that aiohttp has read.  It never gets to send an error page of its own."""
+        listener.head_came(request.transport)
+        asked = agent_request(request)
+        try:
+            if not is_own(asked.head):
+                return Written(keep_alive=await self.serve(asked))
+            try:
+                await self._let_in(asked)
+                return await self._own.answer(request)
+            except Exception as error:  # noqa: BLE001  # as above
+                return Written(keep_alive=await _written(refused(_as_refusal(error, asked.head)), asked))
+        except ConnectionError:
+            return Written(keep_alive=False)
+
+    async def _let_in(self, request: AgentRequest) -> Settings:
+        """Check who asks and how.  The pass is checked later: the paths differ in which they want.  Raises `Refusal`."""
+        settings, head = await self._current_settings(), request.head
+        check_way_in(request.connection.peer, head.named, settings)
+        check_form(head)
+        if b"expect" in head.named:
+            _send_continue(request)
+        return settings
+
+    async def _exchange(self, request: AgentRequest) -> Answer:
+        parts, head = self._own.parts, request.head
         settings = await self._current_settings()
-        bearer = self._admitted.get((head, request.remote))
+        peer = request.connection.peer
+        bearer = self._admitted.get((head, peer))
         if bearer is None or bearer.expires <= time.time():
-            check_way_in(request.remote, head.named, settings)
-            check_form(head)
-            if b"expect" in head.named:
-                _send_continue(head, request)
+            await self._let_in(request)
             path = head.raw_path.partition("?")[0]
             if head.method == "HEAD" and path in WARM_UPS:
                 parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
                 return no_content()
-            if path.startswith(PREFIX):
-                return await self._own.answer(head, request, settings)
             bearer = admit(head.named, self._pass_key, _AGENT)
             if any("websocket" in text(value).lower() for value in every(head.named, b"upgrade")):
                 raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
-            self._remember(head, request.remote, bearer)
+            self._remember(head, peer, bearer)
         if self.is_draining:
             raise Refusal("draining", "the sidecar is shutting down", "it is back after: sidecar start")
         task = asyncio.current_task()
         if task is not None:
             parts.live.add(task)
         try:
-            return await exchange(head, request, settings, bearer, parts)
+            return await exchange(request, settings, bearer, parts)
         finally:
             parts.live.discard(task)
             del task  # a task that is cancelled keeps its traceback, and that this frame: a circle around the request's body
@@ -149,7 +143,30 @@ def _drop_tracebacks(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _send_continue(head: Head, request: Incoming) -> None:
+def _send_continue(request: AgentRequest) -> None:
     """Send the 100 that a client waits for.  Any other expectation is ignored, as RFC 9110 section 10.1.1 allows."""
-    if head.version >= (1, 1) and request.transport is not None and (first(head.named, b"expect") or b"").lower() == b"100-continue":
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    head, connection = request.head, request.connection
+    if head.version >= (1, 1) and (first(head.named, b"expect") or b"").lower() == b"100-continue" and not connection.is_gone:
+        connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _as_refusal(error: Exception, head: Head) -> Refusal:
+    """The refusal that `error` is answered with.  The log says what happened."""
+    if isinstance(error, Refusal):
+        log.info("request.refused", code=error.code, method=head.method, path=head.raw_path.partition("?")[0], why=str(error))
+        refusal = error
+    elif isinstance(error, ConnectionError):
+        return Refusal("upstream_closed", "nobody is there to read this")
+    else:
+        log.error("request.failed", method=head.method, exc_info=error)
+        refusal = Refusal("internal", "something went wrong here", "the log says what: sidecar logs")
+    _drop_tracebacks(error)
+    return refusal
+
+
+async def _written(answer: Answer, request: AgentRequest) -> bool:
+    """Write what is not written yet of `answer`, and return whether the connection may carry another request."""
+    if not answer.has_started:
+        answer.start(request)
+    await answer.finish()
+    return answer.keep_alive

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sidecar.budgets.budget import Account, Spent
     from sidecar.config.settings import Settings
     from sidecar.launch.places import Places
-    from sidecar.server.agents import Listener
+    from sidecar.server.listener import Listener
 
 log = structlog.get_logger("sidecar.server")
 

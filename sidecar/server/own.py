@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs
+
+from aiohttp import web
 
 from sidecar import __version__
 from sidecar.budgets.words import told
@@ -18,8 +20,8 @@ from sidecar.ledger.newest import Newest, newest_request
 from sidecar.ledger.reports import report, report_of_run
 from sidecar.proxy.budgets import counts, standing
 from sidecar.proxy.upload import pieces
-from sidecar.server.answers import answer, no_content
 from sidecar.server.guard import admit
+from sidecar.wire.fields import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
     from sidecar.launch.passes import Pass
     from sidecar.launch.passkey import PassKey
     from sidecar.launch.places import Places
-    from sidecar.proxy.answer import Answer
     from sidecar.proxy.exchange import Parts
-    from sidecar.proxy.incoming import Incoming
     from sidecar.server.state import Publisher
     from sidecar.wire.head import Head
 
@@ -44,76 +44,87 @@ PREFIX = "/_sidecar/"
 #: Larger than a shell's environment can be (on Linux 128 KiB for one string, 2 MiB in all).
 MAX_BODY = 4 * 1024 * 1024
 
+#: Otherwise aiohttp would name itself and Python.
+_SERVER = {"Server": "sidecar"}
 _CONTROL = frozenset({"control"})
 _ANYBODY = frozenset({"control", "agent"})
 
 
-class _Asked(NamedTuple):
-    """An admitted request to an own path.  `given` holds the first value of each name in its query."""
-
-    bearer: Pass
-    request: Incoming
-    settings: Settings
-    given: dict[str, str]
+def is_own(head: Head) -> bool:
+    """True if the request is for the sidecar itself, and goes to no gateway."""
+    return head.raw_path.startswith(PREFIX)
 
 
-@dataclass(frozen=True, slots=True)
 class Own:
     """Answers the own paths.  `stop` begins this sidecar's shutdown."""
 
-    places: Places
-    parts: Parts
-    pass_key: PassKey
-    variables: Variables
-    publisher: Publisher
-    stop: Stop
+    def __init__(self, places: Places, parts: Parts, pass_key: PassKey, variables: Variables, publisher: Publisher, stop: Stop) -> None:
+        self.parts = parts
+        self.pass_key = pass_key
+        self._places = places
+        self._variables = variables
+        self._publisher = publisher
+        self._stop = stop
+        self._router = web.UrlDispatcher()
+        self._router.add_route("GET", PREFIX + "health", self._health)
+        self._add("GET", "status", _CONTROL, self._status)
+        self._add("GET", "streams", _CONTROL, self._streams)
+        self._add("GET", "usage", _ANYBODY, self._usage)
+        self._add("GET", "credential", _CONTROL, self._credential)
+        self._add("POST", "variables", _CONTROL, self._set_variables)
+        self._add("POST", "forget", _CONTROL, self._forget)
+        self._add("POST", "stop", _CONTROL, self._begin_stop)
 
-    async def answer(self, head: Head, request: Incoming, settings: Settings) -> Answer:
-        path, _, query = head.raw_path.partition("?")
-        given = {name: values[0] for name, values in parse_qs(query).items()}
-        if head.method == "GET" and path == PREFIX + "health":
-            return self._health(settings, given)
-        handlers: dict[tuple[str, str], tuple[frozenset[str], Callable[[_Asked], Awaitable[Answer]]]] = {
-            ("GET", "status"): (_CONTROL, self._status),
-            ("GET", "streams"): (_CONTROL, self._streams),
-            ("GET", "usage"): (_ANYBODY, self._usage),
-            ("GET", "credential"): (_CONTROL, self._credential),
-            ("POST", "variables"): (_CONTROL, self._variables),
-            ("POST", "forget"): (_CONTROL, self._forget),
-            ("POST", "stop"): (_CONTROL, self._stop),
-        }
-        scopes, handler = handlers.get((head.method, path.removeprefix(PREFIX)), (_ANYBODY, None))
-        bearer = admit(head.named, self.pass_key.current(), scopes)
-        if handler is None:
-            raise Refusal("not_found", f"the sidecar has no {head.method} {path[:80]}")
-        return await handler(_Asked(bearer, request, settings, given))
+    def _add(self, method: str, path: str, scopes: frozenset[str], handler: Callable[[web.Request, Pass], Awaitable[web.Response]]) -> None:
+        """Add a path that is opened by a pass of one of `scopes`."""
 
-    def _health(self, settings: Settings, given: dict[str, str]) -> Answer:
+        async def admitted(request: web.Request) -> web.Response:
+            return await handler(request, self._admit(request, scopes))
+
+        self._router.add_route(method, PREFIX + path, admitted)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that the guard has let in.  Raises `Refusal`."""
+        found = await self._router.resolve(request)
+        if found.http_exception is not None:
+            self._admit(request, _ANYBODY)  # whoever holds no pass does not learn which paths there are
+            raise Refusal("not_found", f"the sidecar has no {request.method} {request.raw_path.partition('?')[0][:80]}")
+        return await found.handler(request)
+
+    def _admit(self, request: web.Request, scopes: frozenset[str]) -> Pass:
+        return admit(by_name(request.raw_headers), self.pass_key.current(), scopes)
+
+    @property
+    def _settings(self) -> Settings:
+        return self.parts.settings.current
+
+    async def _health(self, request: web.Request) -> web.Response:
         """Who this sidecar is.  With `warm=GATEWAY` an agent is about to start, so a connection to that gateway is opened."""
-        if (gateway := settings.gateways.get(given.get("warm", ""))) is not None:
+        query, settings = _query(request), self._settings
+        if (gateway := settings.gateways.get(query.get("warm", ""))) is not None:
             self.parts.upstream.warm(gateway, settings.timeouts)
         value = {"name": "sidecar", "version": __version__, "instance": self.parts.instance}
-        if "nonce" in given:
-            value["proof"] = health_proof(self.pass_key.current(), given["nonce"][:256])
-        return answer(value)
+        if "nonce" in query:
+            value["proof"] = health_proof(self.pass_key.current(), query["nonce"][:256])
+        return _json(value)
 
-    async def _status(self, asked: _Asked) -> Answer:
-        budgets = [told(account, spent) for account, spent in await standing(asked.settings.budgets, self.parts.ledger)]
-        return answer(
-            self.publisher.status(asked.settings, len(self.parts.live))
+    async def _status(self, _request: web.Request, _bearer: Pass) -> web.Response:
+        budgets = [told(account, spent) for account, spent in await standing(self._settings.budgets, self.parts.ledger)]
+        return _json(
+            self._publisher.status(self._settings, len(self.parts.live))
             | {"budgets": budgets, "troubles": [each._asdict() for each in self.parts.troubles]}
         )
 
-    async def _streams(self, _asked: _Asked) -> Answer:
-        return answer({"streams": [record.under_way() for record in self.parts.under_way]})
+    async def _streams(self, _request: web.Request, _bearer: Pass) -> web.Response:
+        return _json({"streams": [record.under_way() for record in self.parts.under_way]})
 
-    async def _usage(self, asked: _Asked) -> Answer:
+    async def _usage(self, request: web.Request, bearer: Pass) -> web.Response:
         """The figures of one session.  An agent's pass gets those of its own run alone, whichever session it names."""
-        bearer, ledger = asked.bearer, self.places.ledger
+        ledger = self._places.ledger
         health = {"error": self.parts.ledger.error}
         if health["error"] and not await asyncio.to_thread(os.path.isfile, ledger):
-            return answer({"rows": [], "gateway": None, "budgets": [], "ledger": health})
-        session = asked.given.get("session") or bearer.session or bearer.run
+            return _json({"rows": [], "gateway": None, "budgets": [], "ledger": health})
+        session = _query(request).get("session") or bearer.session or bearer.run
         if bearer.scope == "control":
             newest = await asyncio.to_thread(newest_request, ledger, session, None)
             used = await asyncio.to_thread(report, ledger, by="session", session=session)
@@ -122,10 +133,10 @@ class Own:
             if newest is None and session not in {bearer.session, bearer.run}:
                 raise Refusal("forbidden_scope", "an agent's pass reads what its own run did, and nothing else")
             used = await asyncio.to_thread(report_of_run, ledger, session, bearer.run)
-        budgets = await self._budgets_of(asked.settings, session, newest) if newest is not None else []
+        budgets = await self._budgets_of(self._settings, session, newest) if newest is not None else []
         gateway = newest.gateway if newest else None
         trouble = self.parts.troubles.of(gateway) if gateway else None
-        return answer({**used, "gateway": gateway, "budgets": budgets, "ledger": health, "trouble": trouble and trouble._asdict()})
+        return _json({**used, "gateway": gateway, "budgets": budgets, "ledger": health, "trouble": trouble and trouble._asdict()})
 
     async def _budgets_of(self, settings: Settings, session: str, newest: Newest) -> list[dict[str, object]]:
         """The state of every budget that holds for the session.  A budget per session is left out if other runs have spent from it."""
@@ -135,11 +146,12 @@ class Own:
             if counts(account, session, newest.gateway, newest.tags) and not (account.session is not None and newest.is_shared)
         ]
 
-    async def _credential(self, asked: _Asked) -> Answer:
-        name = asked.given.get("gateway") or asked.settings.gateway
-        gateway = asked.settings.gateways.get(name)
+    async def _credential(self, request: web.Request, _bearer: Pass) -> web.Response:
+        settings = self._settings
+        name = _query(request).get("gateway") or settings.gateway
+        gateway = settings.gateways.get(name)
         if gateway is None:
-            raise Refusal("unknown_gateway", *no_gateway(name, asked.settings.gateways))
+            raise Refusal("unknown_gateway", *no_gateway(name, settings.gateways))
         where = error = None
         state = "none"
         try:
@@ -150,9 +162,9 @@ class Own:
             error, state = str(problem), problem.state
         except CredentialFailed as problem:
             error, state = str(problem), problem.state
-        self.publisher.key_seen(name, there=where is not None)
+        self._publisher.key_seen(name, there=where is not None)
         trouble = self.parts.troubles.of(name)
-        return answer(
+        return _json(
             {
                 "gateway": name,
                 "key": where is not None,
@@ -163,29 +175,42 @@ class Own:
             }
         )
 
-    async def _variables(self, asked: _Asked) -> Answer:
-        value = await _json_object(asked.request)
-        if self.variables.update({name: text for name, text in value.items() if isinstance(text, str)}, asked.settings.variables):
+    async def _set_variables(self, request: web.Request, _bearer: Pass) -> web.Response:
+        value = await _json_object(request)
+        if self._variables.update({name: text for name, text in value.items() if isinstance(text, str)}, self._settings.variables):
             self.parts.vault.forget()
             self.parts.upstream.look_again()
-            self.publisher.keys_unknown()
-        return no_content()
+            self._publisher.keys_unknown()
+        return _no_content()
 
-    async def _forget(self, asked: _Asked) -> Answer:
-        gateway = (await _json_object(asked.request)).get("gateway")
+    async def _forget(self, request: web.Request, _bearer: Pass) -> web.Response:
+        gateway = (await _json_object(request)).get("gateway")
         gateway = gateway if isinstance(gateway, str) else None
         self.parts.vault.forget(gateway)
         self.parts.troubles.forget(gateway)
-        self.publisher.keys_unknown()
-        return no_content()
+        self._publisher.keys_unknown()
+        return _no_content()
 
-    async def _stop(self, asked: _Asked) -> Answer:
-        value = await _json_object(asked.request)
-        self.stop(now=value.get("now") is True, handover=value.get("handover") is True)
-        return answer({"streams": len(self.parts.live)})
+    async def _begin_stop(self, request: web.Request, _bearer: Pass) -> web.Response:
+        value = await _json_object(request)
+        self._stop(now=value.get("now") is True, handover=value.get("handover") is True)
+        return _json({"streams": len(self.parts.live)})
 
 
-async def _json_object(request: Incoming) -> dict[str, object]:
+def _query(request: web.Request) -> dict[str, str]:
+    """The first value of each name in the query."""
+    return {name: values[0] for name, values in parse_qs(request.raw_path.partition("?")[2]).items()}
+
+
+def _json(value: object) -> web.Response:
+    return web.json_response(value, headers=_SERVER, dumps=functools.partial(json.dumps, ensure_ascii=False))
+
+
+def _no_content() -> web.Response:
+    return web.Response(status=204, headers=_SERVER)
+
+
+async def _json_object(request: web.Request) -> dict[str, object]:
     body = b""
     async for piece in pieces(request.content.iter_any()):
         body += piece

@@ -13,13 +13,14 @@ from fakes.running import ask, client, one_gateway, request, running, until
 from sidecar.errors import Refusal
 from sidecar.metering.meter import Meter
 from sidecar.proxy import upload
+from sidecar.proxy.agent import AgentRequest
 from sidecar.proxy.answer import Answer
 from sidecar.proxy.record import Record
 from sidecar.proxy.reply import Reply
-from sidecar.server.agents import PlainRequest
+from sidecar.server.plain import PlainBody
 from sidecar.wire.message import Message
 
-OF_AN_EXCHANGE = (PlainRequest, web.BaseRequest, Record, Reply, Message, Meter, Answer, Refusal)
+OF_AN_EXCHANGE = (AgentRequest, PlainBody, web.BaseRequest, Record, Reply, Message, Meter, Answer, Refusal)
 #: Longer than what comes together with a head, so that a body of its own is made for it.
 LARGE = b'{"model":"m","a":"%s"}' % (b"x" * 300_000)
 

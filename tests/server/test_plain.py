@@ -8,11 +8,11 @@ import json
 import pytest
 from fakes.leaks import nothing_left_behind
 from fakes.raw import raw_gateway, reply, says
-from fakes.running import client, one_gateway, request, running
+from fakes.running import client, one_gateway, request, running, until
 
 from sidecar.launch.passkey import rotate
 from sidecar.proxy import upload
-from sidecar.server import agents
+from sidecar.server import listener, plain, through_aiohttp
 
 CHUNKED = b"4\r\n{  }\r\n0\r\n\r\n"
 
@@ -21,6 +21,11 @@ CHUNKED = b"4\r\n{  }\r\n0\r\n\r\n"
 async def both(tmp_path):
     async with nothing_left_behind(), raw_gateway(says(reply())) as there, running(tmp_path, one_gateway(there.url)) as sidecar:
         yield there, sidecar
+
+
+def expire_after(monkeypatch, seconds: float) -> None:
+    for module in (plain, listener, through_aiohttp):
+        monkeypatch.setattr(module, "KEEPALIVE_SECONDS", seconds)
 
 
 async def read() -> None:
@@ -150,7 +155,7 @@ async def test_a_refusal_is_seen_by_an_agent_that_is_still_sending(both):
 
 
 async def test_a_refused_agent_that_stops_sending_is_let_go(both, monkeypatch):
-    monkeypatch.setattr(agents, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(plain, "LINGER_SECONDS", 0.05)
     _, sidecar = both
     async with client(sidecar) as agent:
         agent.send(request(sidecar, held="sidecar-pass-no", body=b"x" * 1000)[:-1])
@@ -159,7 +164,7 @@ async def test_a_refused_agent_that_stops_sending_is_let_go(both, monkeypatch):
 
 
 async def test_an_idle_connection_is_closed(both, monkeypatch):
-    monkeypatch.setattr(agents, "KEEPALIVE_SECONDS", 0.05)
+    expire_after(monkeypatch, 0.05)
     _, sidecar = both
     async with client(sidecar) as agent:
         for _ in range(2):
@@ -183,7 +188,7 @@ async def test_an_agent_that_leaves_ends_its_request(both):
     "said", [b"", b"POST /v1/mess", b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n"], ids=["nothing", "a line", "fields"]
 )
 async def test_a_connection_on_which_no_request_comes_is_closed(both, monkeypatch, said):
-    monkeypatch.setattr(agents, "KEEPALIVE_SECONDS", 0.05)
+    expire_after(monkeypatch, 0.05)
     there, sidecar = both
     async with client(sidecar) as agent:
         agent.send(said)
@@ -193,7 +198,7 @@ async def test_a_connection_on_which_no_request_comes_is_closed(both, monkeypatc
 
 
 async def test_a_connection_whose_requests_take_long_is_not_taken_for_a_silent_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(agents, "KEEPALIVE_SECONDS", 0.05)
+    expire_after(monkeypatch, 0.05)
 
     async def slowly(talk):
         while await talk.request():
@@ -209,7 +214,7 @@ async def test_a_connection_whose_requests_take_long_is_not_taken_for_a_silent_o
 
 
 async def test_a_body_that_comes_slowly_is_waited_for_as_long_as_it_comes(both, monkeypatch):
-    monkeypatch.setattr(agents, "SIGN_OF_LIFE_SECONDS", 0.02)
+    monkeypatch.setattr(plain, "SIGN_OF_LIFE_SECONDS", 0.02)
     monkeypatch.setattr(upload.pieces, "__defaults__", (0.1,))
     there, sidecar = both
     sent = request(sidecar, body=b'{"a":"0123456789"}')
@@ -227,14 +232,75 @@ async def test_a_body_that_comes_slowly_is_waited_for_as_long_as_it_comes(both, 
 
 def test_the_room_for_a_body_follows_what_has_come():
     length, filled = 32 * 1024 * 1024, 10
-    plain = agents.PlainRequest(None, None, length, b"x" * filled)
-    while plain.missing:
-        room = plain.room()
-        assert 0 < len(room) <= max(filled, agents.LEAST_ROOM)
+    body = plain.PlainBody(None, length, b"x" * filled)
+    while body.missing:
+        room = body.room()
+        assert 0 < len(room) <= max(filled, plain.LEAST_ROOM)
         count = len(room) // 2 + 1
         room[:count] = b"y" * count
         del room
-        plain.received(count)
+        body.add(count)
         filled += count
-        assert len(plain.body) <= 2 * max(filled, agents.LEAST_ROOM)
-    assert plain.body == b"x" * 10 + b"y" * (length - 10)
+        assert len(body.received) <= 2 * max(filled, plain.LEAST_ROOM)
+    assert body.whole() == b"x" * 10 + b"y" * (length - 10)
+
+
+WAYS = {
+    "a request, and the agent leaves": (request, ["SERVING", "IDLE", "CLOSED"]),
+    "two requests": (lambda sidecar: request(sidecar) * 2, ["SERVING", "IDLE", "SERVING", "IDLE", "CLOSED"]),
+    "a request that is not plain": (lambda sidecar: request(sidecar, b"Transfer-Encoding: chunked", body=None) + CHUNKED, ["HANDED_OVER"]),
+    "a request to an own path": (lambda sidecar: request(sidecar, method=b"GET", target=b"/_sidecar/health", body=None), ["HANDED_OVER"]),
+    "no HTTP": (lambda _sidecar: b"good day\r\n\r\n", ["HANDED_OVER"]),
+    "a body that is refused before it is whole": (
+        lambda sidecar: request(sidecar, held="sidecar-pass-no", body=b"x" * 100)[:-1],
+        ["SERVING", "DISCARDING", "CLOSED"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "states"), WAYS.values(), ids=WAYS)
+async def test_a_connection_goes_from_state_to_state(both, monkeypatch, sent, states):
+    _, sidecar = both
+    seen, change = [], plain.PlainConnection._on
+
+    def on(connection, event):
+        change(connection, event)
+        seen.append(connection.state.name)
+
+    monkeypatch.setattr(plain.PlainConnection, "_on", on)
+    async with client(sidecar) as agent:
+        agent.send(sent(sidecar))
+        for _ in range(max(1, states.count("IDLE"))):
+            assert (await agent.reply()).status in {200, 400, 401}
+    await until(lambda: len(seen) >= len(states))
+    assert seen == states
+
+
+def test_the_states_of_a_connection_have_an_end_and_a_way_to_each():
+    table = plain.TRANSITIONS
+    assert set(table) == set(plain.State)
+    reached = {plain.State.IDLE, *(after for events in table.values() for after in events.values())}
+    assert reached == set(plain.State)
+    used = {event for events in table.values() for event in events}
+    assert used == set(plain.Event)
+    ends = {plain.State.CLOSED, plain.State.HANDED_OVER}
+    assert {state for state, events in table.items() if not events} == ends
+    assert all(events.get(plain.Event.LOST) is plain.State.CLOSED for state, events in table.items() if state not in ends)
+
+
+async def test_a_connection_says_what_it_is_doing(both, monkeypatch):
+    _, sidecar = both
+    made, begin = [], plain.PlainConnection.connection_made
+    monkeypatch.setattr(plain.PlainConnection, "connection_made", lambda self, transport: made.append(self) or begin(self, transport))
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, body=b"x" * 1000)[:-1])
+        await read()
+        assert repr(made[0]) == "<PlainConnection SERVING from 127.0.0.1, <PlainBody 999 of 1000 bytes>>"
+
+
+async def test_an_own_answer_names_no_library(both):
+    _, sidecar = both
+    async with client(sidecar) as agent:
+        agent.send(request(sidecar, method=b"GET", target=b"/_sidecar/health", body=None))
+        got = await agent.reply()
+    assert (got.status, got.value(b"server"), got.value(b"content-type")) == (200, b"sidecar", b"application/json; charset=utf-8")
