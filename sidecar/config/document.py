@@ -126,9 +126,15 @@ class _Walk:
         self.document = document
         self.count = 0
 
-    def value(self, node: yaml.Node, path: Path) -> object:
+    def step(self, node: yaml.Node) -> None:
+        """Count what is walked: aliases and merges can stand for any number of values."""
         self.count += 1
-        if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
+        if self.count > MAX_VALUES:
+            raise _TooMuchError(node, _ENDLESS)
+
+    def value(self, node: yaml.Node, path: Path) -> object:
+        self.step(node)
+        if len(path) > MAX_DEPTH:
             raise _TooMuchError(node, _ENDLESS)
         self.document.places[path] = _place(node.start_mark)
         match node:
@@ -177,8 +183,12 @@ class _Walk:
             if key.tag != _MERGE:
                 continue
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                self.step(source)
                 if isinstance(source, yaml.MappingNode):
-                    yield from ((key, value) for key, value in source.value if key.tag != _MERGE)
+                    for entry in source.value:
+                        self.step(entry[0])
+                        if entry[0].tag != _MERGE:
+                            yield entry
                     yield from self.merged(source, path, depth + 1)
                 elif depth == 0:
                     self.fault(source, path, "<< takes a mapping")

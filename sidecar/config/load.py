@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.budgets.budget import Budget, Per
-from sidecar.config import document, merge
+from sidecar.config import document, merge, scalars
 from sidecar.config.check import Contents, check
 from sidecar.config.settings import Settings, Timeouts
 from sidecar.errors import ConfigError
@@ -34,6 +34,9 @@ _CONNECTION_VARIABLES = (
     "SSL_CERT_FILE",
     "NODE_EXTRA_CA_CERTS",
 )
+
+
+LARGEST_FILE = 1 << 20
 
 
 def load(places: Places) -> Settings:
@@ -64,9 +67,11 @@ def read(path: str) -> str:
     try:
         _refuse_unsafe(os.fstat(descriptor), path)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read()
+            content = file.read(LARGEST_FILE + 1)
     finally:
         os.close(descriptor)
+    if len(content) > LARGEST_FILE:
+        raise ConfigError((f"{name}: is larger than {LARGEST_FILE >> 10} KiB: no configuration is",), f"looked at {path}")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -102,7 +107,7 @@ def parsed(text: str, path: str) -> Settings:
 def _line(name: str, fault: Fault) -> str:
     line, column = fault.place
     steps = ".".join(str(step) for step in fault.path)
-    return f"{name}:{line}:{column}: " + (f"{steps}: {fault.what}" if steps else fault.what)
+    return f"{name}:{line}:{column}: " + scalars.without_keys(f"{steps}: {fault.what}" if steps else fault.what)
 
 
 def _missing_files(found: Document, contents: Contents, folder: str) -> Iterator[Fault]:

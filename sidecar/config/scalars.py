@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidecar.budgets.budget import Limit, Unit
+from sidecar.launch.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,8 @@ _KEY_PREFIXES = (
 )  # fmt: skip
 _SHORTEST_KEY = 8
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}")
+_WORD = re.compile(r"[^\s'\".,:;/(){}\[\]=<>]+")
 _LONG_RUN = re.compile(r"[A-Za-z0-9+/=]{24,}")
 
 
@@ -98,8 +101,20 @@ def _bits_per_character(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
+def without_keys(text: str) -> str:
+    """A message in which whatever looks like a key is taken out: a key in the wrong place must not be quoted back."""
+    return _WORD.sub(lambda word: "•••" if looks_like_a_key(word[0]) else word[0], text)
+
+
+def scheme(text: str) -> str:
+    """An authorization scheme is a token (RFC 9110 section 11.1), and the key behind it is the sidecar's to add."""
+    if text and not _SCHEME.fullmatch(text):
+        raise ValueError("must be one word like Bearer: the key behind it is never written here")
+    return literal(text)
+
+
 def no_key(text: str) -> str:
-    if begins_like_a_key(text):
+    if any(map(begins_like_a_key, _WORD.findall(text))):
         raise ValueError("this looks like a key, and a key is never written here: name where it comes from (keyring, file, env, command)")
     return text
 
@@ -124,6 +139,8 @@ def not_empty(text: str) -> str:
 
 
 def gateway_name(text: str) -> str:
+    if looks_like_a_key(text):
+        raise ValueError("this looks like a key: a gateway needs a name of its own")
     if not _GATEWAY_NAME.fullmatch(text):
         raise ValueError("a gateway's name is made of letters, digits, '.', '_' and '-', at most 64, and begins with a letter or digit")
     return text
@@ -138,6 +155,7 @@ def tag(text: str) -> str:
 
 
 def header_name(text: str) -> str:
+    no_key(text)
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError("no header has such a name")
     if text.lower() in _FRAMING_HEADERS or text.lower().startswith("x-sidecar-"):
@@ -237,8 +255,12 @@ def address(text: object) -> tuple[str, int]:
     """`127.0.0.1:4180`, `[::1]:4180` -> host, port."""
     host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") and ":" in host else host if ":" not in host else ""
-    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536 or not _is_host(host):
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ValueError("must be an address and a port, like 127.0.0.1:4180 or [::1]:4180")
+    if _ip_address(host) is None:
+        if not is_loopback(host):
+            raise ValueError("must be an IP address and a port, like 127.0.0.1:4180 or [::1]:4180: a name can stand for several")
+        host = "127.0.0.1"
     return host, int(port)
 
 
@@ -259,11 +281,6 @@ def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return None
 
 
-def is_loopback(host: str) -> bool:
-    found = _ip_address(host)
-    return found.is_loopback if found else host.lower() == "localhost" or host.lower().endswith(".localhost")
-
-
 def url(text: str) -> str:
     """An http or https URL without user, query and fragment.  A slash at its end is dropped."""
     try:
@@ -275,6 +292,7 @@ def url(text: str) -> str:
         raise ValueError("must be a URL that begins with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError("a URL here has no user or password in it: a key is never written here")
+    no_key(text)
     if "?" in text or "#" in text:
         raise ValueError("a URL here has no query and no fragment")
     return text.rstrip("/")

@@ -14,6 +14,7 @@ from sidecar.budgets.budget import Limit
 from sidecar.config import scalars
 from sidecar.config.judges import NOTHING, Around, alone, both, form, list_of, mapping_of, text
 from sidecar.gateways.presets import Preset, presets
+from sidecar.launch.loopback import is_loopback
 from sidecar.launch.names import did_you_mean
 
 TEXT = text(scalars.not_empty, scalars.no_key)
@@ -76,7 +77,7 @@ def _header(value: object, around: Around) -> Any:
 
 class AuthForm(NamedTuple):
     header: Annotated[str, HEADER_NAME]
-    scheme: Annotated[str, text(scalars.no_control)] = ""
+    scheme: Annotated[str, text(scalars.scheme)] = ""
 
 
 def _preset_name(name: str, around: Around) -> str:
@@ -100,7 +101,7 @@ def _base_url(url: str, around: Around) -> str:
         return url
     url = scalars.url(url)
     parts = urlsplit(url)
-    if parts.scheme == "http" and not scalars.is_loopback(parts.hostname or "") and not around.before.get("allow_plaintext", True):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not around.before.get("allow_plaintext", True):
         raise ValueError("http:// would send the key in clear: use https://, or say allow_plaintext: true")
     return url
 
@@ -201,7 +202,7 @@ class LogForm(NamedTuple):
 
 
 def _loopback(address: tuple[str, int], around: Around) -> tuple[str, int]:
-    if not scalars.is_loopback(address[0]) and not around.before.get("allow_remote", True):
+    if not is_loopback(address[0]) and not around.before.get("allow_remote", True):
         raise ValueError("others could reach this address: listen on 127.0.0.1, or say allow_remote: true")
     return address
 

@@ -14,6 +14,7 @@ import sys
 import time
 
 from sidecar.launch import lean_json
+from sidecar.launch.files import read_regular
 from sidecar.launch.places import private_folder, write_private
 
 TYPE_CHECKING = False
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 
 _POLL_SECONDS = 0.02
+_LARGEST = 4 << 20
 
 
 class Lock:
@@ -97,8 +99,7 @@ def held(path: str) -> bool:
 def read(path: str) -> State | None:
     """None when there is none, or not one that can be used."""
     try:
-        with open(path, "rb") as file:
-            state: State = lean_json.loads(file.read())
+        state: State = lean_json.loads(read_regular(path, _LARGEST))
     except (OSError, ValueError):
         return None
     try:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from sidecar.launch.files import read_regular
+
 _ENOUGH = 1 << 20  # a configuration with thousands of branches stays below this
 
 
@@ -87,7 +89,6 @@ def _name(text: str) -> str | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_ENOUGH)
+        return read_regular(path, _ENOUGH).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -7,12 +7,12 @@ again.  What the content means is kept beside it, so that a later start reads no
 from __future__ import annotations
 
 import os
-import stat
 import sys
 
 from sidecar.errors import SidecarError
 from sidecar.launch import lean_json
 from sidecar.launch.commands import load
+from sidecar.launch.files import NotRegular, read_regular
 from sidecar.launch.places import write_private
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FILE = ".sidecar.yaml"
 _LARGEST = 16 * 1024
+_LARGEST_ANSWERS = 4 << 20
 
 
 class Wish:
@@ -124,15 +125,11 @@ def _yes(question: str) -> bool:
 
 def _content(path: str) -> str:
     try:
-        # Not blocking: a pipe of that name must not hold an agent's start up.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        data = read_regular(path, _LARGEST + 1)
+    except NotRegular:
+        raise SidecarError(f"{path} is not a file", "it may hold gateway and tags, nothing else") from None
     except OSError as error:
         raise SidecarError(f"{path} cannot be read: {error.strerror}") from None
-    with open(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        data = file.read(_LARGEST + 1) if stat.S_ISREG(info.st_mode) else b""
-    if not stat.S_ISREG(info.st_mode):
-        raise SidecarError(f"{path} is not a file", "it may hold gateway and tags, nothing else")
     if len(data) > _LARGEST:
         raise SidecarError(f"{path} is larger than {_LARGEST} bytes", "it may hold gateway and tags, nothing else")
     try:
@@ -143,8 +140,7 @@ def _content(path: str) -> str:
 
 def _answers(places: Places) -> dict[str, Any]:
     try:
-        with open(places.trusted, "rb") as file:
-            answers = lean_json.loads(file.read())
+        answers = lean_json.loads(read_regular(places.trusted, _LARGEST_ANSWERS))
     except (OSError, ValueError):
         return {}
     return answers if isinstance(answers, dict) else {}

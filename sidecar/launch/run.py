@@ -10,6 +10,7 @@ import sys
 
 from sidecar.launch import executable, lean_json
 from sidecar.launch.environment import applied
+from sidecar.launch.files import read_regular
 from sidecar.launch.prepare import prepare
 from sidecar.launch.surroundings import say, working_folder
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _NOT_EXECUTABLE = 126
+_LARGEST_SETTINGS = 4 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOT_FOUND = 127
 _RENEW = "an agent that has moved needs its wrapper written again: sidecar wrapper GATEWAY"
 # Ignored in settings files while the host flag is set: Claude Code 2.1.197.
@@ -81,8 +84,7 @@ def settings_files(environment: Mapping[str, str], cwd: str | None) -> Iterator[
         files += [os.path.join(cwd, ".claude", name) for name in ("settings.json", "settings.local.json")]
     for file in files:
         try:
-            with open(file, "rb") as settings:
-                variables = lean_json.loads(settings.read())["env"]
+            variables = lean_json.loads(read_regular(file, _LARGEST_SETTINGS).removeprefix(_BYTE_ORDER_MARK))["env"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if isinstance(variables, dict):

@@ -12,7 +12,6 @@ import contextlib
 import os
 import socket
 import ssl
-import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -20,9 +19,11 @@ from urllib.parse import unquote, urlsplit
 import aiohappyeyeballs
 
 from sidecar.errors import Refusal
+from sidecar.launch.loopback import is_local_name, is_loopback
 from sidecar.limits import limited
 from sidecar.proxy import descriptors
 from sidecar.proxy.connection import Connection
+from sidecar.proxy.no_proxy import is_excepted
 from sidecar.proxy.trust import trusted
 from sidecar.wire.message import MAX_HEAD
 
@@ -73,49 +74,49 @@ def endpoint(gateway: Gateway, variable: Lookup) -> Endpoint:
     url = urlsplit(gateway.base_url)
     host = url.hostname or ""
     secure = url.scheme == "https"
-    proxy = _proxy_url(gateway, url.scheme, host, variable)
+    port = url.port or (443 if secure else 80)
     return Endpoint(
         host=host,
-        port=url.port or (443 if secure else 80),
+        port=port,
         authority=url.netloc,
         path=url.path,
         trust=trusted(gateway.name, variable("SSL_CERT_FILE"), variable("NODE_EXTRA_CA_CERTS"), gateway.ca_file) if secure else None,
-        proxy=_proxy_address(gateway.name, proxy) if proxy else None,
+        proxy=_proxy(gateway, url.scheme, host, port, variable),
     )
 
 
-def _proxy_url(gateway: Gateway, scheme: str, host: str, variable: Lookup) -> str | None:
-    if gateway.proxy == "none" or host in {"localhost", "::1"} or host.startswith("127."):
+def _proxy(gateway: Gateway, scheme: str, host: str, port: int, variable: Lookup) -> tuple[str, int, str | None] | None:
+    """The proxy on the way to `host`, None if there is none.  Raises `Refusal` for one whose address cannot be read."""
+    if gateway.proxy == "none" or is_loopback(host):
         return None
     if gateway.proxy != "env":
-        return gateway.proxy
+        return _proxy_address(gateway.name, "`proxy:` in the configuration", gateway.proxy)
     # Lower case first: https_proxy is the older spelling, and curl and Node let it win.
-    url = variable(f"{scheme}_proxy") or variable(f"{scheme.upper()}_PROXY")
+    named = next((name for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY") if variable(name)), None)
     excepted = variable("no_proxy") or variable("NO_PROXY")
-    if not url or (excepted and _is_excepted(host, excepted)):
+    if named is None or (excepted and is_excepted(host, port, excepted)):
         return None
-    return url
+    return _proxy_address(gateway.name, f"the variable {named}", variable(named) or "")
 
 
-def _is_excepted(host: str, excepted: str) -> bool:
-    bypass: Callable[[str, dict[str, str]], bool] = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
-    return bypass(host, {"no": excepted})
-
-
-def _proxy_address(gateway: str, text: str) -> tuple[str, int, str | None]:
-    url = urlsplit(text if "://" in text else f"http://{text}")
-    if url.scheme != "http" or not url.hostname:
+def _proxy_address(gateway: str, where: str, text: str) -> tuple[str, int, str | None]:
+    try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = url.hostname, url.port
+    except ValueError:  # a bracket that is none, a port that is no number: as in a password that is not percent-encoded
+        host = None
+    if host is None or not host or url.scheme != "http" or url.fragment or url.query:
         raise Refusal(
             "unreachable",
-            f"the proxy for gateway {gateway!r} is not an http:// address",
-            "set HTTPS_PROXY, or `proxy:` in the configuration, to http://HOST:PORT",
+            f"the proxy for gateway {gateway!r} in {where} is not an http:// address",
+            "it has to be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with signs like # and [ in the password percent-encoded",
             retry=False,
         )
     credentials = None
     if url.username is not None:
         pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
         credentials = "Basic " + base64.b64encode(pair.encode()).decode()
-    return url.hostname, url.port or 80, credentials
+    return host, port or 80, credentials
 
 
 async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
@@ -127,7 +128,8 @@ async def dial(endpoint: Endpoint, seconds: float | None) -> Connection:
             tls = endpoint.trust.context if endpoint.trust else None
             server_name = endpoint.host if tls else None
             host, port = via[:2] if via else (endpoint.host, endpoint.port)
-            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            # A name that means this machine is not left to a name server: it may say otherwise, and a key may go out in clear.
+            addresses = await loop.getaddrinfo("localhost" if is_local_name(host) else host, port, type=socket.SOCK_STREAM)
             if descriptors.are_scarce():
                 raise descriptors.refusal()
             if len(addresses) == 1 and addresses[0][0] == socket.AF_INET and not (via and tls):

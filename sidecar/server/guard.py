@@ -7,11 +7,11 @@ A page in a browser can make requests to 127.0.0.1, and can make its own name re
 from __future__ import annotations
 
 import functools
-import ipaddress
 import time
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
+from sidecar.launch.loopback import is_loopback
 from sidecar.launch.passes import check
 from sidecar.sessions.session import find_pass
 from sidecar.wire.fields import every, first, text
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sidecar.launch.passes import Pass
     from sidecar.wire.fields import ByName
     from sidecar.wire.head import Head
+
+
+_is_loopback = functools.lru_cache(maxsize=256)(is_loopback)
 
 
 def check_way_in(peer: str | None, fields: ByName, settings: Settings) -> None:
@@ -77,15 +80,3 @@ def _host_name(host: str) -> str:
         name, _, port = host[1:].partition("]")
         return name.lower() if not port or port.startswith(":") else host
     return host.partition(":")[0].lower()
-
-
-@functools.lru_cache(maxsize=256)
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

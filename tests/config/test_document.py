@@ -79,13 +79,14 @@ def test_a_fault_says_where(text, place, says):
     assert says in fault.what
 
 
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 20))
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 10)}]\n" for a, b in pairwise("abcdefgh"))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 100_000, "{a: " * 100_000, "- " * 5_000, "&a [*a]", "&a {<<: *a}", "&a {b: *a}", LAUGHS],
-    ids=["brackets", "braces", "dashes", "list in itself", "merged with itself", "mapping in itself", "billion laughs"],
+    ["[" * 100_000, "{a: " * 100_000, "- " * 5_000, "&a [*a]", "&a {<<: *a}", "&a {b: *a}", LAUGHS, MERGES],
+    ids=["brackets", "braces", "dashes", "list in itself", "merged with itself", "mapping in itself", "billion laughs", "billion merges"],
 )
 def test_a_text_without_end_is_a_fault(text):
     assert len(read(text).faults) == 1

@@ -74,6 +74,68 @@ def test_without_a_file_the_defaults_hold(tmp_path):
     )
 
 
+KEY = "vck_4fA9xQ27LmZp0RtYb1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gateways: {x: {base_url: 'https://h.example', auth: {header: authorization, scheme: 'Bearer KEY'}}}",
+        "gateways: {x: {base_url: 'https://h.example', auth: {header: authorization, scheme: KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: {KEY: null}}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: KEY}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: {keyring: KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: {command: [curl, -H, 'authorization: Bearer KEY']}}}",
+        "gateways: {x: {base_url: 'https://h.example/KEY'}}",
+        "gateways: {x: {base_url: 'https://h.example', headers: {KEY: a}}}",
+        "gateways: {x: {base_url: 'https://h.example', models: {KEY: a}}}",
+        "gateways: {x: {base_url: 'https://h.example', agent_env: {KEY: a}}}",
+        "gateways: {KEY: {base_url: 'https://h.example'}}",
+        "gateway: KEY",
+        "tags: [KEY]",
+        "KEY: 1",
+        "a: *KEY",
+        "a: !KEY b",
+        "hosts: [KEY]\nKEY: [",
+    ],
+)
+def test_a_key_in_any_place_is_a_fault_and_not_quoted_back(text):
+    with pytest.raises(ConfigError) as caught:
+        parsed(text.replace("KEY", KEY), "config.yaml")
+    assert KEY not in str(caught.value)
+    assert KEY[4:] not in str(caught.value)
+
+
+@pytest.mark.parametrize("listen", ["localhost:4190", "LOCALHOST:4190", "gw.localhost:4190"])
+def test_a_loopback_name_may_be_listened_on(listen):
+    settings = parsed(f"listen: {listen}", "config.yaml")
+    assert (settings.host, settings.port) == ("127.0.0.1", 4190)
+
+
+@pytest.mark.parametrize("listen", ["myhost:4190", "myhost.example:4190", "localhost.evil:4190"])
+def test_no_other_name_may_be(listen):
+    with pytest.raises(ConfigError, match="must be an IP address"):
+        parsed(f"listen: {listen}\nallow_remote: true", "config.yaml")
+
+
+def test_a_file_that_is_no_configuration_is_not_read_to_its_end(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"#" * (2 << 20))
+    (tmp_path / "config.yaml").chmod(0o600)
+    with pytest.raises(ConfigError, match="is larger than 1024 KiB"):
+        load(Places(str(tmp_path), str(tmp_path)))
+
+
+def test_a_gateway_sells_on_its_own_terms_and_one_that_is_gone_at_the_lists_prices():
+    text = (
+        "gateways: {corp: {base_url: 'https://h.example'}}\nprices: {gateways: {corp: {discount: 10%}}, models: {m: {input: 1, output: 2}}}"
+    )
+    settings = parsed(text, "config.yaml")
+    assert settings.terms("corp").discount
+    assert not settings.terms("vercel").discount
+    assert not settings.terms("gone").discount
+    assert settings.terms("gone").models == settings.terms("corp").models != {}
+
+
 def test_a_file_whose_name_ends_in_yml_is_named(tmp_path):
     (tmp_path / "config.yml").write_text("gateway: vercel")
     with pytest.raises(ConfigError, match=r"config\.yml: this file is not read, only config\.yaml is") as caught:

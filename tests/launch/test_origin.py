@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from sidecar.launch.origin import where_started
@@ -103,3 +106,12 @@ def test_files_that_are_not_text_are_no_reason_to_fail(checkout):
     project, repo, branch = where_started(str(folder))
     assert (project, branch) == ("shop", None)
     assert repo is None or repo.isprintable()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in folders there")
+@pytest.mark.parametrize("name", ["HEAD", "config", "commondir"])
+def test_a_pipe_in_a_checkout_holds_nobody_up(tmp_path, name):
+    git = tmp_path / "shop" / ".git"
+    git.mkdir(parents=True)
+    os.mkfifo(git / name)
+    assert where_started(str(tmp_path / "shop")) == ("shop", None, None)

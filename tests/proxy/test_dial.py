@@ -186,6 +186,40 @@ def test_which_proxy_is_taken(url, setting, variables, through):
     assert (there and there[:2]) == through
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://user:pa[ss@p:8080",
+        "http://user:p#ss@p:8080",
+        "http://p:port",
+        "http://[::1",
+        "http://p:99999",
+        "socks5://p:1",
+        "http://",
+        "p?q",
+    ],
+)
+def test_a_proxy_that_cannot_be_read_is_named_without_its_password(value):
+    with pytest.raises(Refusal) as refused:
+        endpoint(gateway("https://g.example"), {"https_proxy": value}.get)
+    assert (refused.value.code, refused.value.retry) == ("unreachable", False)
+    assert "in the variable https_proxy is not an http:// address" in refused.value.message
+    assert "ss@" not in str(refused.value)
+    with pytest.raises(Refusal, match="in `proxy:` in the configuration is not"):
+        endpoint(gateway("https://g.example", proxy=value), lambda _name: None)
+
+
+@pytest.mark.parametrize("host", ["gw.localhost", "LOCALHOST", "localhost.", "127.1", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]"])
+def test_what_is_this_machine_is_never_asked_through_a_proxy(host):
+    assert endpoint(gateway(f"http://{host}:9"), {"http_proxy": "http://p:1"}.get).proxy is None
+
+
+async def test_a_name_below_localhost_is_this_machine_whatever_a_name_server_says():
+    async with raw_gateway(says(reply(b"ok"))) as there:
+        port = there.url.rpartition(":")[2]
+        assert await ask(gateway(f"http://gw.localhost:{port}")) == (200, b"ok")
+
+
 def test_a_proxy_of_another_kind_is_refused():
     with pytest.raises(Refusal, match="http://"):
         endpoint(gateway("https://g.example", proxy="socks5://p:1"), lambda _name: None)

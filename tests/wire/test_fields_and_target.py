@@ -72,3 +72,11 @@ def test_what_is_not_a_path_is_refused(raw):
 )
 def test_the_address_is_put_together_as_text(raw, address):
     assert Target.parse(raw).at("https://h/base", {"/v1/messages": "/v1/mapped"}) == address
+
+
+def test_a_refused_target_is_quoted_without_its_query_and_cut():
+    with pytest.raises(Refusal, match=r"'/a b'") as refused:
+        Target.parse("/a b?key=secret")
+    assert "secret" not in str(refused.value)
+    with pytest.raises(Refusal, match=r"'/" + "b" * 79 + "…'"):
+        Target.parse("/" + "b" * 80 + "é")

@@ -1,0 +1,22 @@
+"""Reading files that others may have made: never waits, never reads without end.
+
+A checkout, a settings file or a variable can name a pipe or a device; to open one for reading waits for whoever writes to it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+
+class NotRegular(OSError):
+    """The path names something else than a file: a pipe, a device, a folder."""
+
+
+def read_regular(path: str, limit: int) -> bytes:
+    """The first `limit` bytes of a regular file, through links.  Raises OSError: FileNotFoundError, PermissionError, `NotRegular`."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotRegular(f"{path} is not a file")
+        return file.read(limit)
