@@ -19,45 +19,46 @@ _CLIENT_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def outgoing(
-    fields: Sequence[Field],
-    named: ByName,
-    gateway: Gateway,
-    key: str,
-    values: Mapping[str, str],
-    secrets: Mapping[str, str],
-    length: int | None,
-) -> list[Field]:
-    """The agent's own fields as the gateway gets them, then the ones the gateway wants.
+class Outgoing:
+    """The fields of requests with one head, as a gateway gets them: the agent's own, then those that the gateway wants.
 
-    `named` are the agent's by name, `values` fill the templates, `secrets` are those of `gateway.headers` by header name, `length` is
-    the body's where it is known.  A replace gateway gets none of the client's credentials, a beside gateway all that are not a pass
-    or another gateway's.
+    `named` are the agent's by name, `values` fill the gateway's templates.  A replace gateway gets none of the client's credentials, a
+    beside gateway all that are not a pass or another gateway's.  No secret is kept here.
     """
-    ours = [(gateway.auth.header.encode(), (f"{gateway.auth.scheme} {key}" if gateway.auth.scheme else key).encode())]
-    for name, template in gateway.headers:
-        value = _PLACEHOLDER.sub(lambda match: values[match[1]], template) if isinstance(template, str) else secrets[name]
-        if value:
-            ours.append((name.encode(), value.encode()))
-    if not are_legal(ours):
-        name = next(name for name, value in ours if not are_legal([(name, value)])).decode()
-        raise Refusal("bad_header", f"the value for {name} holds a control character", "see `headers:` in the configuration")
 
-    kept = end_to_end(fields, named, {*_withheld(gateway.credential_headers, gateway.beside), *(name.lower() for name, _ in ours)})
-    if length is not None and named.get(b"content-length") != [b"%d" % length]:
-        kept = _with_length(kept, length)
-    return kept + ours
+    def __init__(self, fields: Sequence[Field], named: ByName, gateway: Gateway, values: Mapping[str, str]) -> None:
+        self._auth = gateway.auth
+        #: Header name and value; None is a secret, which `filled` gets.
+        self._ours: list[tuple[str, str | None]] = []
+        for name, template in gateway.headers:
+            value = _PLACEHOLDER.sub(lambda match: values[match[1]], template) if isinstance(template, str) else None
+            if value != "":
+                self._ours.append((name, value))
+        set_here = {name.encode().lower() for name in (gateway.auth.header, *(name for name, _ in self._ours))}
+        self._kept = end_to_end(fields, named, _withheld(gateway.credential_headers, gateway.beside) | set_here)
+        self._length_at = next((at for at, (name, _) in enumerate(self._kept) if name.lower() == b"content-length"), None)
+
+    def filled(self, key: str, secrets: Mapping[str, str], length: int | None) -> list[Field]:
+        """Return the fields of one request.  `key` is the gateway's, `secrets` are those of its headers by name, and `length` is the body's;
+        None leaves the agent's own framing.  Raises `Refusal` (`bad_header`).
+        """
+        kept = self._kept
+        if length is not None:
+            kept = kept.copy()
+            if self._length_at is None:
+                kept.append((b"Content-Length", b"%d" % length))
+            else:
+                kept[self._length_at] = (kept[self._length_at][0], b"%d" % length)
+        auth = self._auth
+        ours = [(auth.header.encode(), (f"{auth.scheme} {key}" if auth.scheme else key).encode())]
+        ours += [(name.encode(), (secrets[name] if value is None else value).encode()) for name, value in self._ours]
+        if not are_legal(ours):
+            name = next(name for name, value in ours if not are_legal([(name, value)])).decode()
+            raise Refusal("bad_header", f"the value for {name} holds a control character", "see `headers:` in the configuration")
+        return kept + ours
 
 
 @lru_cache
 def _withheld(credential_headers: frozenset[str], beside: bool) -> frozenset[bytes]:
     credentials = {name.encode() for name in credential_headers}
     return HOP_BY_HOP | (credentials - _CLIENT_CREDENTIALS if beside else credentials | _CLIENT_CREDENTIALS)
-
-
-def _with_length(fields: list[Field], length: int) -> list[Field]:
-    """`fields` with the one Content-Length that fits, where the agent had its own."""
-    size = b"%d" % length
-    if not any(name.lower() == b"content-length" for name, _ in fields):
-        return [*fields, (b"Content-Length", size)]
-    return [(name, size if name.lower() == b"content-length" else value) for name, value in fields]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from sidecar.proxy.admission import KnownHead
     from sidecar.wire.body import Body
     from sidecar.wire.head import Head
 
@@ -65,7 +66,11 @@ class AgentConnection(Protocol):
 class AgentRequest:
     """A request to be answered.  `body` is None if there is none; `keep_alive` says whether the agent may send another one behind it."""
 
-    head: Head
+    known: KnownHead
     body: AgentBody | None
     connection: AgentConnection
     keep_alive: bool = True
+
+    @property
+    def head(self) -> Head:
+        return self.known.head

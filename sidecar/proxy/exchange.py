@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from sidecar.gateways.gateway import Secret
 from sidecar.gateways.route import mapped
 from sidecar.ledger.entry import Ending
 from sidecar.proxy.budgets import check_budgets
-from sidecar.proxy.plan import Plans
 from sidecar.proxy.record import Record
 from sidecar.proxy.relay import relay, reply_to_agent
 from sidecar.proxy.troubles import Troubles
@@ -26,12 +24,11 @@ from sidecar.wire.fields import is_coded
 
 if TYPE_CHECKING:
     from sidecar.config.live import LiveSettings
-    from sidecar.config.settings import Settings
     from sidecar.credentials.vault import Vault
     from sidecar.gateways.gateway import Gateway
-    from sidecar.launch.passes import Pass
     from sidecar.ledger.ids import Ids
     from sidecar.ledger.writer import Ledger
+    from sidecar.proxy.admission import Admission
     from sidecar.proxy.agent import AgentRequest
     from sidecar.proxy.answer import Answer
     from sidecar.proxy.upstream import Upstream
@@ -55,23 +52,22 @@ class Parts:
     under_way: dict[Record, None] = field(default_factory=dict)
     troubles: Troubles = field(default_factory=Troubles)
     unmapped: Unmapped = field(default_factory=Unmapped)
-    plans: Plans = field(default_factory=lambda: Plans(getpass.getuser()))
 
 
-async def exchange(request: AgentRequest, settings: Settings, bearer: Pass, parts: Parts) -> Answer:
-    """Forward one request of the holder of `bearer`, and relay the reply."""
-    head = request.head
+async def exchange(request: AgentRequest, admission: Admission, parts: Parts) -> Answer:
+    """Forward one request that has been admitted, and relay the reply."""
+    head, settings = request.head, admission.settings
     body: Body | None = await whole(request.body, settings.body_limit) if head.call.is_read_whole and request.body is not None else None
     seen = _peek(head.named, body)
 
-    plan = parts.plans.find(settings, bearer, head, seen)
+    plan = admission.plan(seen)
     await check_budgets(settings, plan, parts.ledger)
     there, sent = mapped(plan.there, body)
     if body and (why := unmapped(plan.there, there, head.named)) is not None:
         parts.unmapped.tell(plan.caller.session, there.gateway.name, why)
     length = None if sent is None else sum(map(len, sent))
     key, secrets = await _secrets(there.gateway, parts.vault)
-    fields = plan.fields(key, secrets, length)
+    fields = plan.outgoing.filled(key, secrets, length)
 
     record = Record(parts, plan, there, seen.stream, length or 0)
     parts.under_way[record] = None

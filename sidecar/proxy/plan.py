@@ -1,6 +1,6 @@
 """What becomes of a request, as far as its head says: who asks, where it goes, with which fields.
 
-Worked out once for each head that is shared: an agent's second request finds the plan of its first.
+Worked out once for each head (`admission.py`): an agent's second request finds the plan of its first.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from sidecar.gateways.headers import outgoing
+from sidecar.gateways.headers import Outgoing
 from sidecar.gateways.route import route
-from sidecar.launch.passes import LONGEST_LABEL
 from sidecar.ledger.row import Row, array
 from sidecar.observe.redact import is_secret_name
 from sidecar.sessions.session import for_the_gateway, identify, union
 from sidecar.wire.fields import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sidecar.config.settings import Settings
     from sidecar.gateways.route import Route
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
     from sidecar.wire.body import Peek
     from sidecar.wire.fields import Field
     from sidecar.wire.head import Head
-
-#: An agent has a handful, one for each model and path that it asks for.
-MOST_PLANS = 256
-#: A plan whose body names something longer is not remembered.  Claude Code's `metadata.user_id` has some 200 characters.
-LONGEST_USER_ID = 1024
-
 
 #: The columns whose texts an agent chooses.  `tags` are cleaned one by one.
 _AGENTS_TEXTS = (
@@ -68,14 +61,10 @@ class Plan:
         self.path = head.target.path
         self._row = self._clean_row = _row(caller, there, tags, head)
         self._cleaned_by: Redactor | None = None
-        self._values = _template_values(caller, there, tags, user)
-        self._theirs = for_the_gateway(head.fields)
+        client_fields = for_the_gateway(head.fields)
         #: The agent's own credentials, which a beside gateway gets and may quote.
-        self.credentials = _credentials(self._theirs) if there.gateway.beside else frozenset()
-        self._named = head.named
-        self._made_with: tuple[str, Mapping[str, str]] | None = None
-        self._made: list[Field] = []
-        self._length_at: int | None = None
+        self.credentials = _credentials(client_fields) if there.gateway.beside else frozenset()
+        self.outgoing = Outgoing(client_fields, head.named, there.gateway, _template_values(caller, there, tags, user))
 
     def row(self, redactor: Redactor, **known: object) -> Row:
         """The ledger's row of one request: what all with this head have in common, as `redactor` leaves it, and what is `known` of this one."""
@@ -83,46 +72,12 @@ class Plan:
             self._clean_row, self._cleaned_by = _cleaned(self._row, self.tags, redactor), redactor
         return replace(self._clean_row, **known)
 
-    def fields(self, key: str, secrets: Mapping[str, str], length: int | None) -> list[Field]:
-        """What goes out.  `secrets` are those of `gateway.headers` by name; `length` is the body's, None: the agent's fields tell it.
 
-        Raises `Refusal` (`bad_header`).
-        """
-        if self._made_with != (key, secrets):
-            self._made = outgoing(self._theirs, self._named, self.there.gateway, key, self._values, secrets, length)
-            self._made_with = key, secrets
-            self._length_at = next((at for at, (name, _) in enumerate(self._made) if name.lower() == b"content-length"), None)
-        if length is None or self._length_at is None:
-            return self._made
-        fields = self._made.copy()
-        fields[self._length_at] = (fields[self._length_at][0], b"%d" % length)
-        return fields
-
-
-class Plans:
-    """Those of one configuration; a new one begins with none.  `user` is who runs the sidecar."""
-
-    def __init__(self, user: str) -> None:
-        self._user = user
-        self._settings: Settings | None = None
-        self._known: dict[tuple[Head, str | None, str | None], Plan] = {}
-
-    def find(self, settings: Settings, bearer: Pass, head: Head, seen: Peek) -> Plan:
-        """`bearer` is the pass that `head` holds.  Raises `Refusal`."""
-        if settings is not self._settings:
-            self._settings = settings
-            self._known.clear()
-        key = (head, seen.model, seen.user_id)
-        plan = self._known.get(key)
-        if plan is None:
-            caller = identify(bearer, head.named, seen.user_id)
-            there = route(settings, caller, head.call, head.target, head.named, seen.model)
-            plan = Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), self._user, head)
-            if head.is_shared and len(seen.model or "") <= LONGEST_LABEL and len(seen.user_id or "") <= LONGEST_USER_ID:
-                if len(self._known) >= MOST_PLANS:
-                    self._known.clear()
-                self._known[key] = plan
-        return plan
+def plan(settings: Settings, bearer: Pass, head: Head, seen: Peek, user: str) -> Plan:
+    """Make the plan of requests with `head`, which holds `bearer`, and a body that says `seen`.  Raises `Refusal`."""
+    caller = identify(bearer, head.named, seen.user_id)
+    there = route(settings, caller, head.call, head.target, head.named, seen.model)
+    return Plan(caller, there, union(settings.tags, there.gateway.tags, caller.tags), user, head)
 
 
 def _template_values(caller: Caller, there: Route, tags: tuple[str, ...], user: str) -> dict[str, str]:

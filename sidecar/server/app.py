@@ -6,26 +6,26 @@ The guard comes first, then the sidecar's own paths, then the exchange with a ga
 from __future__ import annotations
 
 import asyncio
+import getpass
 import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from sidecar.errors import Refusal
+from sidecar.proxy.admission import Admission
 from sidecar.proxy.exchange import exchange
 from sidecar.server.answers import no_content, refused
-from sidecar.server.guard import admit, check_form, check_way_in
+from sidecar.server.guard import admit, check_form, check_peer, check_site
 from sidecar.server.listener import Listener
 from sidecar.server.own import is_own
 from sidecar.server.through_aiohttp import Written, agent_request, server
 from sidecar.wire.fields import every, first, text
-from sidecar.wire.head import MOST_HEADS
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from sidecar.config.settings import Settings
-    from sidecar.launch.passes import Pass
     from sidecar.proxy.agent import AgentRequest
     from sidecar.proxy.answer import Answer
     from sidecar.server.own import Own
@@ -45,11 +45,11 @@ class App:
         self._own = own
         self._refreshed_at = -1.0
         self._pass_key = own.pass_key.current()
-        self._settings: Settings | None = None
-        self._admitted: dict[tuple[Head, str | None], Pass] = {}
+        self._user = getpass.getuser()
         self.is_draining = False
 
     def listener(self) -> Listener:
+        """Make the port's listener, whose connections are all answered here."""
         listener = Listener(self.serve, server(lambda request: self._serve_other(request, listener)))
         return listener
 
@@ -62,71 +62,58 @@ class App:
         return await _written(answer, request)
 
     async def _serve_other(self, request: web.Request, listener: Listener) -> web.StreamResponse:
-        """Answer a request that aiohttp has read.  It never gets to send an error page of its own."""
+        """Answer a request that aiohttp has read.  Every refusal and every fault is answered here, and not by a page of aiohttp's."""
         listener.head_came(request.transport)
         asked = agent_request(request)
         try:
             if not is_own(asked.head):
                 return Written(keep_alive=await self.serve(asked))
             try:
-                await self._let_in(asked)
+                settings = await self._current_settings()
+                check_peer(asked.connection.peer, settings)
+                _check_head(asked, settings)
                 return await self._own.answer(request)
             except Exception as error:  # noqa: BLE001  # as above
                 return Written(keep_alive=await _written(refused(_as_refusal(error, asked.head)), asked))
         except ConnectionError:
             return Written(keep_alive=False)
 
-    async def _let_in(self, request: AgentRequest) -> Settings:
-        """Check who asks and how.  The pass is checked later: the paths differ in which they want.  Raises `Refusal`."""
-        settings, head = await self._current_settings(), request.head
-        check_way_in(request.connection.peer, head.named, settings)
-        check_form(head)
-        if b"expect" in head.named:
-            _send_continue(request)
-        return settings
-
     async def _exchange(self, request: AgentRequest) -> Answer:
-        parts, head = self._own.parts, request.head
+        parts, head, known = self._own.parts, request.head, request.known
         settings = await self._current_settings()
-        peer = request.connection.peer
-        bearer = self._admitted.get((head, peer))
-        if bearer is None or bearer.expires <= time.time():
-            await self._let_in(request)
+        check_peer(request.connection.peer, settings)
+        admission = known.admission
+        if admission is None or not admission.holds(settings, self._pass_key, time.time()):
+            _check_head(request, settings)
             path = head.raw_path.partition("?")[0]
             if head.method == "HEAD" and path in WARM_UPS:
                 parts.upstream.warm(settings.gateways[settings.gateway], settings.timeouts)
                 return no_content()
-            bearer = admit(head.named, self._pass_key, _AGENT)
-            if any("websocket" in text(value).lower() for value in every(head.named, b"upgrade")):
-                raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
-            self._remember(head, peer, bearer)
+            admission = known.admission = self._admit(head, settings)
         if self.is_draining:
             raise Refusal("draining", "the sidecar is shutting down", "it is back after: sidecar start")
         task = asyncio.current_task()
         if task is not None:
             parts.live.add(task)
         try:
-            return await exchange(request, settings, bearer, parts)
+            return await exchange(request, admission, parts)
         finally:
             parts.live.discard(task)
             del task  # a task that is cancelled keeps its traceback, and that this frame: a circle around the request's body
 
-    def _remember(self, head: Head, remote: str | None, bearer: Pass) -> None:
-        """Keep the admission of a shared head, until the configuration or the pass key changes or the pass expires."""
-        if head.is_shared:
-            if len(self._admitted) >= MOST_HEADS:
-                self._admitted.clear()
-            self._admitted[head, remote] = bearer
+    def _admit(self, head: Head, settings: Settings) -> Admission:
+        """Decide on the pass that `head` holds.  Raises `Refusal`."""
+        bearer = admit(head.named, self._pass_key, _AGENT)
+        if any("websocket" in text(value).lower() for value in every(head.named, b"upgrade")):
+            raise Refusal("no_websocket", "the sidecar speaks plain HTTP; ask again without the upgrade")
+        return Admission(head, settings, self._pass_key, bearer, self._user)
 
     async def _current_settings(self) -> Settings:
         """The settings in force.  Both files are checked for changes once per round of the event loop, whatever the number of requests."""
         live, now = self._own.parts.settings, asyncio.get_running_loop().time()
         if now != self._refreshed_at:
             await live.refresh()
-            pass_key = self._own.pass_key.current()
-            if live.current is not self._settings or pass_key != self._pass_key:
-                self._admitted.clear()
-            self._settings, self._pass_key, self._refreshed_at = live.current, pass_key, now
+            self._pass_key, self._refreshed_at = self._own.pass_key.current(), now
         return live.current
 
 
@@ -141,6 +128,14 @@ def _drop_tracebacks(error: BaseException | None) -> None:
         seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+
+
+def _check_head(request: AgentRequest, settings: Settings) -> None:
+    """Check all of a head but the pass: the paths differ in which they want.  Raises `Refusal`."""
+    check_site(request.head.named, settings)
+    check_form(request.head)
+    if b"expect" in request.head.named:
+        _send_continue(request)
 
 
 def _send_continue(request: AgentRequest) -> None:

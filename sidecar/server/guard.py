@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from sidecar.wire.head import Head
 
 
+#: The peer of every request is checked.
 _is_loopback = functools.lru_cache(maxsize=256)(is_loopback)
 
 
-def check_way_in(peer: str | None, fields: ByName, settings: Settings) -> None:
-    """Raises `Refusal`: `forbidden_peer`, `forbidden_host` or `forbidden_origin`.  `peer` is the address that connected."""
+def check_peer(peer: str | None, settings: Settings) -> None:
+    """Raises `Refusal` (`forbidden_peer`).  `peer` is the address that connected."""
     if not settings.allow_remote and not (peer is not None and _is_loopback(peer)):
         raise Refusal("forbidden_peer", f"requests from {peer} are not let in", "see `allow_remote:` in the configuration")
+
+
+def check_site(fields: ByName, settings: Settings) -> None:
+    """Raises `Refusal` (`forbidden_host`, `forbidden_origin`) for what a web page has sent."""
     host = _host_name(text(first(fields, b"host") or b""))
     if not _is_loopback(host) and host not in settings.hosts:
         raise Refusal(

@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from sidecar.limits import Limit
+from sidecar.proxy.admission import KnownHeads
 from sidecar.server.accept import Acceptor
 from sidecar.server.plain import HEAD_ROOM, KEEPALIVE_SECONDS, PlainConnection
-from sidecar.wire.head import Heads
 
 if TYPE_CHECKING:
     import socket
@@ -25,7 +25,7 @@ class Listener:
 
     def __init__(self, serve: Callable[[AgentRequest], Awaitable[bool]], others: web.Server) -> None:
         self.serve = serve
-        self.heads = Heads()
+        self.heads = KnownHeads()
         self.connections: set[PlainConnection] = set()
         self.room = memoryview(bytearray(HEAD_ROOM))
         self._others = others

@@ -25,7 +25,7 @@ from sidecar.server.transports import peer_of, reset
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sidecar.wire.head import Heads
+    from sidecar.proxy.admission import KnownHeads
 
 log = structlog.get_logger("sidecar.server")
 
@@ -135,7 +135,7 @@ class PlainBody:
 class Port(Protocol):
     """What the connections of one port share."""
 
-    heads: Heads
+    heads: KnownHeads
     connections: set[PlainConnection]
     #: Every connection reads its heads into this one buffer, and copies them out of it within the same call.
     room: memoryview
@@ -295,16 +295,16 @@ class PlainConnection(asyncio.BufferedProtocol):
         found = self._port.heads.read(data[:end]) if end >= len(_END_OF_HEAD) else None
         if found is None:
             return None
-        head, length = found
-        if is_own(head):
+        known, length = found
+        if is_own(known.head):
             return None
         self._ahead = data[end + length :]
         if not length:
-            return AgentRequest(head, None, self)
+            return AgentRequest(known, None, self)
         body = PlainBody(self, length, data[end : end + length])
         if body.missing:
             self._body = body
-        return AgentRequest(head, body, self)
+        return AgentRequest(known, body, self)
 
     async def _serve(self, request: AgentRequest) -> None:
         takes_more = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from sidecar.proxy.admission import KnownHead
 from sidecar.proxy.agent import AgentRequest
 from sidecar.server.plain import KEEPALIVE_SECONDS, LINGER_SECONDS
 from sidecar.server.transports import reset
@@ -99,7 +100,7 @@ class Written(web.StreamResponse):
 def agent_request(request: web.Request) -> AgentRequest:
     head = Head(request.method, request.raw_path, request.raw_headers, request.version)
     body = AiohttpBody(request) if request.can_read_body else None
-    return AgentRequest(head, body, AiohttpConnection(request), request.keep_alive)
+    return AgentRequest(KnownHead(head), body, AiohttpConnection(request), request.keep_alive)
 
 
 def server(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Server:

@@ -1,8 +1,4 @@
-"""Request heads as bytes -> `Head`, one for all requests whose heads differ in nothing but the length of what follows.
-
-An agent sends the same head with every request of a conversation.  So it is parsed once, and whatever else follows from a head can be
-found once: a `Head` is its own key.
-"""
+"""Request heads: parses those that are plain, and tells which heads differ in nothing but the length of their bodies."""
 
 from __future__ import annotations
 
@@ -18,9 +14,6 @@ if TYPE_CHECKING:
     from sidecar.wire.fields import Field
     from sidecar.wire.target import Call
 
-#: Heads that are remembered, and bytes of one above which it is not.  An agent has a handful.
-MOST_HEADS = 256
-LARGEST_HEAD = 16 * 1024
 #: A longer body is not plain: the Messages API itself takes 32 MB.
 LARGEST_BODY = 32 * 1024 * 1024
 
@@ -30,16 +23,13 @@ _UNUSUAL = frozenset({b"transfer-encoding", b"transfer_encoding", b"content_leng
 
 
 class Head:
-    """`raw_path` is the request target as it came, `fields` are all fields in order.  Where `is_shared`, the Content-Length among them
-    is that of the first request only.
-    """
+    """A parsed head.  `raw_path` is the request target as it came, `fields` are all fields in order."""
 
     def __init__(self, method: str, raw_path: str, fields: tuple[Field, ...], version: tuple[int, int] = (1, 1)) -> None:
         self.method = method
         self.raw_path = raw_path
         self.fields = fields
         self.version = version
-        self.is_shared = False
         self.named = by_name(fields)
 
     @cached_property
@@ -52,38 +42,24 @@ class Head:
         return call_of(self.method, self.raw_path.partition("?")[0])
 
 
-class Heads:
-    """Reads heads that are plain: HTTP/1.1 to be kept alive, a host, no field twice, a body with a length on a path that is read whole or none.
+def plain_head(data: bytes) -> tuple[Head, int] | None:
+    """Read a head, up to and with its empty line, and return it with the length of the body behind it; None if it is not plain.
 
-    What it does not take is not refused: aiohttp reads it again, and knows what must be.
+    Plain is HTTP/1.1 to be kept alive, with a host, no field twice, and either no body or one with a length on a path that is read whole.
+    Nothing is refused here: aiohttp reads again what is not plain, and knows what must be.
     """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[bytes, bool], Head] = {}
-
-    def read(self, data: bytes) -> tuple[Head, int] | None:
-        """A head, up to and with its empty line, and the length of the body behind it; None if it is not plain."""
-        rest, length = _without_length(data)
-        key = rest, length > 0  # without digits from the start is another head, and none that is taken here
-        head = self._known.get(key)
-        if head is not None:
-            return (head, length) if length <= LARGEST_BODY else None
-        head = _parsed(data)
-        if head is None:
-            return None
-        (told,) = head.named.get(b"content-length", (b"0",))
-        if int(told) > LARGEST_BODY or (int(told) and not head.call.is_read_whole):
-            return None
-        head.is_shared = len(data) <= LARGEST_HEAD and int(told) == length  # else it is spelled in a way of its own
-        if head.is_shared:
-            if len(self._known) >= MOST_HEADS:
-                self._known.clear()
-            self._known[key] = head
-        return head, int(told)
+    head = _parsed(data)
+    if head is None:
+        return None
+    (digits,) = head.named.get(b"content-length", (b"0",))
+    length = int(digits)
+    if length > LARGEST_BODY or (length and not head.call.is_read_whole):
+        return None
+    return head, length
 
 
-def _without_length(data: bytes) -> tuple[bytes, int]:
-    """`data` without the digits of its Content-Length, and the number; `data` and 0 where that is zero or hard to tell."""
+def without_length(data: bytes) -> tuple[bytes, int]:
+    """Return a head without the digits of its Content-Length, and their number; `data` and 0 if that is zero or hard to tell."""
     for name in _LENGTHS:
         at = data.find(name)
         if at >= 0:

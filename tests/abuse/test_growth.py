@@ -24,7 +24,7 @@ from sidecar.sessions.session import for_the_gateway, identify
 from sidecar.wire.body import peek, splice
 from sidecar.wire.coding import CodingError, Decoder, DecodingStopped
 from sidecar.wire.fields import by_name
-from sidecar.wire.head import Heads
+from sidecar.wire.head import plain_head
 from sidecar.wire.sse import Scanner
 from sidecar.wire.target import Target, call_of
 
@@ -108,7 +108,7 @@ READERS = {
     "a user's ids": lambda size: identify(BEARER, {}, "_session_a" * (size // 10) + "!"),
     "spaces in a pass": lambda size: for_the_gateway([(b"authorization", b"bearer" + b" " * size)]),
     "fields of one name": lambda size: by_name([(b"a", b"b")] * (size // 64)),
-    "a head": lambda size: Heads().read(of(size, b"a: b\r\n", b"GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n", b"\r\n")),
+    "a head": lambda size: plain_head(of(size, b"a: b\r\n", b"GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n", b"\r\n")),
     "a target of percent signs": lambda size: Target.parse(of(size, b"/%2e%2e;", b"").decode()).is_ambiguous,
     "a target of slashes": lambda size: Target.parse("/" * size + "v1/messages").is_ambiguous,
     "a configuration of keys": lambda size: document.read(of(size // 8, b"a: 1\n").decode()),

@@ -8,7 +8,7 @@ from sidecar.budgets.budget import Budget, Limit, Per, Unit
 from sidecar.config.settings import Settings
 from sidecar.errors import Refusal
 from sidecar.gateways.gateway import Auth, Gateway, ModelRule, Secret
-from sidecar.gateways.headers import outgoing
+from sidecar.gateways.headers import Outgoing
 from sidecar.gateways.route import mapped, route
 from sidecar.launch.passes import Pass
 from sidecar.sessions.session import identify
@@ -139,7 +139,7 @@ CLIENT = [
 
 
 def test_a_replace_gateway_gets_one_credential_its_own():
-    assert outgoing(CLIENT, by_name(CLIENT), PLAIN, "key", VALUES, {}, None) == [
+    assert Outgoing(CLIENT, by_name(CLIENT), PLAIN, VALUES).filled("key", {}, None) == [
         (b"anthropic-beta", b"a,b"),
         (b"Anthropic-Unknown", b"1"),
         (b"Content-Length", b"2"),
@@ -148,7 +148,7 @@ def test_a_replace_gateway_gets_one_credential_its_own():
 
 
 def test_a_beside_gateway_gets_its_own_beside_the_clients():
-    assert outgoing(CLIENT, by_name(CLIENT), BESIDE, "key", VALUES, {}, None) == [
+    assert Outgoing(CLIENT, by_name(CLIENT), BESIDE, VALUES).filled("key", {}, None) == [
         (b"Authorization", b"Bearer theirs"),
         (b"X-Api-Key", b"theirs"),
         (b"anthropic-beta", b"a,b"),
@@ -165,7 +165,7 @@ def test_templates_are_filled_and_empty_ones_send_nothing():
         headers=(("x-session", "{session}"), ("x-tags", "{tags}"), ("x-mixed", "a-{session}"), ("x-second", Secret(()))),
     )
     theirs = [(b"X-Session", b"theirs"), (b"X-Tags", b"theirs")]
-    sent = outgoing(theirs, by_name(theirs), gateway, "key", VALUES, {"x-second": "two"}, 7)
+    sent = Outgoing(theirs, by_name(theirs), gateway, VALUES).filled("key", {"x-second": "two"}, 7)
     assert sent == [
         (b"X-Tags", b"theirs"),
         (b"Content-Length", b"7"),
@@ -177,11 +177,25 @@ def test_templates_are_filled_and_empty_ones_send_nothing():
 
 
 def test_a_changed_body_has_a_changed_length_where_it_stood():
-    assert outgoing(CLIENT[-1:], by_name(CLIENT[-1:]), PLAIN, "key", VALUES, {}, 10) == [(b"Content-Length", b"10"), (b"x-api-key", b"key")]
+    assert Outgoing(CLIENT[-1:], by_name(CLIENT[-1:]), PLAIN, VALUES).filled("key", {}, 10) == [
+        (b"Content-Length", b"10"),
+        (b"x-api-key", b"key"),
+    ]
 
 
 def test_a_template_cannot_smuggle_a_line():
     gateway = dataclasses.replace(PLAIN, headers=(("x-branch", "{branch}"),))
     with pytest.raises(Refusal) as refused:
-        outgoing([], by_name([]), gateway, "key", VALUES | {"branch": "a\r\nx: y"}, {}, None)
+        Outgoing([], by_name([]), gateway, VALUES | {"branch": "a\r\nx: y"}).filled("key", {}, None)
     assert refused.value.code == "bad_header"
+
+
+def test_neither_key_nor_length_of_one_request_is_left_for_the_next():
+    gateway = dataclasses.replace(PLAIN, headers=(("x-second", Secret(())),))
+    fields = Outgoing(CLIENT[-1:], by_name(CLIENT[-1:]), gateway, VALUES)
+    for key, length in (("one", 5), ("two", None), ("three", 70)):
+        assert fields.filled(key, {"x-second": key * 2}, length) == [
+            (b"Content-Length", b"%d" % (length or 2)),
+            (b"x-api-key", key.encode()),
+            (b"x-second", key.encode() * 2),
+        ]
