@@ -9,8 +9,8 @@ user.
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_left
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from functools import lru_cache
@@ -25,6 +25,7 @@ from sidecar.metering.values import text
 from sidecar.pricing import table
 from sidecar.pricing.bill import Cost
 from sidecar.pricing.names import canonical
+from sidecar.pricing.terms import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,6 @@ _US_ONLY = Fraction(11, 10)
 _US_ONLY_SINCE = (4, 6)
 #: Characters of the explanation, which quotes the model's name: the ledger keeps no longer text.
 _LONGEST_SOURCE = 256
-_VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
 
 
 def cost(billed: Billed, terms: Terms) -> Cost:
@@ -96,6 +96,12 @@ def _units(billed: Billed, model: str, terms: Terms) -> tuple[int, int, str]:
     return sum(map(mul, counts, rates)), tariff.unit, tariff.source
 
 
+def rates_of(model: str, terms: Terms, at: datetime) -> Rates:
+    """What a short request to `model` costs.  Raises `Unpriced`."""
+    tariff = _tariff(model, terms, at, None, None, None)
+    return Rates(*(Decimal(rate) / tariff.unit / _PER_TOKEN for rate in tariff.rates[0][:-1]))
+
+
 class _Tariff(NamedTuple):
     """A model's rates on a gateway's terms: `rates[n]` when the input, cached tokens included, is longer than the first `n` of `starts`.
     Whole numbers of one `unit`th of a nano-dollar, in the order of `Rates`.
@@ -127,12 +133,14 @@ def _tariff(
         fast, batch = fast or name.endswith("-fast"), batch or name.endswith(":batch")
         name = name.removesuffix(":batch").removesuffix("-fast")
     rates, source = table.rates(model, name, terms.provider, at, fast=fast, tier=None if batch else service_tier)
-    times = Fraction(1)
+    times = table.premium(model, name)
+    if times != 1:
+        source += ", of a region"
     if fast:
         source += ", fast"
     if batch:
         times, source = times * _BATCH, source + ", batch"
-    if inference_geo == "us" and _version(name) >= _US_ONLY_SINCE:
+    if inference_geo == "us" and table.version(name) >= _US_ONLY_SINCE:
         times, source = times * _US_ONLY, source + ", us only"
     return _exactly(rates, times, terms, source)
 
@@ -152,8 +160,3 @@ def _rounded(units: int, unit: int) -> int:
     """Whole nano-dollars, half to even."""
     whole, rest = divmod(units, unit)
     return whole + (2 * rest > unit or (2 * rest == unit and whole % 2))
-
-
-def _version(name: str) -> tuple[int, int]:
-    found = _VERSION.match(name)
-    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)

@@ -16,7 +16,7 @@ import re
 _GATEWAYS = (
     "openrouter|vercel|vercel_ai_gateway|ai-gateway|litellm|litellm_proxy|portkey|requesty|edgee|therouter|onerouter|helicone|cloudflare|"
     "bedrock|bedrock_converse|bedrock_mantle|aws|amazon-bedrock|converse|invoke|vertex|vertex_ai|vertex_ai_beta|google-vertex|azure|"
-    "azure_ai|azure-ai|foundry|databricks"
+    "azure_ai|azure-ai|foundry|databricks|github_copilot|github-copilot|copilot|opencode|opencode-zen|groq|dashscope|models"
 )
 _VENDORS = (
     "anthropic|openai|google|gemini|deepseek|deepseek-ai|moonshotai|moonshot|z-ai|zai|zai-org|zhipu|zhipuai|minimax|minimaxai|x-ai|xai|"
@@ -37,6 +37,9 @@ _REWRITES = tuple(
         # Portkey writes @slug/model; Bedrock behind LiteLLM has its region in between.
         (r"^@(?!cf/)[^/]+/", ""),
         (rf"^(?:(?:{_GATEWAYS})/)+", ""),
+        # Azure's data zones; Bedrock's way to Anthropic's own platform.
+        (r"^(?:us-gov|us|eu|apac|global|global-standard)/(?=gpt|o\d|codex|computer)", ""),
+        (r"^claude_platform/", ""),
         (r"^[a-z]{2}(?:-gov)?-[a-z]+-\d/", ""),
         (rf"^(?:~?(?:{_VENDORS})/)+", ""),
         (r"^(?:us-gov|us|eu|apac|ap|au|jp|in|ca|sa|global|regional)\.", ""),
@@ -45,6 +48,8 @@ _REWRITES = tuple(
         # Bedrock's revisions, with the context length that provisioned throughput adds; OpenRouter's variants at the same price.
         (r"-v\d+(?::\d+(?::\w+)?)?$", ""),
         (r":(?:beta|thinking|nitro|exacto|online)$", ""),
+        # Vertex: models that Google serves for other vendors.
+        (r"-maas$", ""),
         (r"@(?:\d{8}|default|latest)$", ""),
         # OpenRouter's canonical order and dots, then dates.  Other vendors' dated models have prices of their own.
         (rf"^claude-([4-9])[.-](\d{{1,2}})-({_FAMILIES})\b", r"claude-\3-\1-\2"),

@@ -5,12 +5,15 @@ The table is the one in the installed package; nothing is fetched.  A model that
 
 from __future__ import annotations
 
+import re
 import sys
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
+from sidecar.pricing import settled
 from sidecar.pricing.terms import Rates
 
 # The library's HTTP client is for newer tables, which are never fetched here: 1.2 MiB and 25 ms.
@@ -35,16 +38,19 @@ _AT_ANTHROPICS_PRICES = {None, "anthropic", "openrouter"}
 #: Where models of every vendor are sold.
 _OF_ALL_VENDORS = {None, "openrouter"}
 
-#: What the table lacks.  platform.claude.com, "Pricing".
-_ADDED = {
-    "claude-mythos-5": Rates(Decimal(10), Decimal(50), Decimal(1), Decimal("12.5"), Decimal(20)),
-    "claude-mythos-5-1": Rates(Decimal(10), Decimal(50), Decimal("0.25"), Decimal("12.5"), Decimal(20)),
-}
 #: The same of fast mode: code.claude.com, "fast-mode".  That of 4.7 rests on one weak source [unverified].
 _FAST = {"claude-opus-4-6": 6, "claude-opus-4-7": 6}
 #: Dollars per thousand web searches where the table has no price for them: what most vendors take, and docs.x.ai, "Pricing", tools.
 _SEARCH = Decimal(10)
 _SEARCHES = {"x-ai": Decimal(5)}
+
+
+#: The providers that sell models of their own and nothing else.
+_VENDORS = {"deepseek", "mistral", "moonshotai", "zai", "minimax", "google", "x-ai", "openai"}
+_FREE = Rates(Decimal(0), Decimal(0), Decimal(0), Decimal(0), Decimal(0), Decimal(0))
+_GEOGRAPHIC = Fraction(11, 10)
+_SATURDAY = 5
+_VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?\b")
 
 
 class Unpriced(Exception):
@@ -63,14 +69,15 @@ class ByLength(NamedTuple):
 
 def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bool, tier: str | None) -> tuple[ByLength, str]:
     """What `model`, whose vendor calls it `name`, costs at `at`, and the entry matched."""
-    for seller, spelling in _spellings(model, name, provider):
-        if found := _entry(seller, spelling):
-            break
-    else:
-        if name in _ADDED and provider in _AT_ANTHROPICS_PRICES:
-            return ByLength((), (_ADDED[name],)), f"platform.claude.com {name}"
+    name = _known_as(name)
+    if (own := _settled(model, name, provider)) is not None:
+        return ByLength((), (own,)), f"settled {name}"
+    found = next((found for seller, spelling in _spellings(model, name, provider) if (found := _entry(seller, spelling))), None)
+    if found is None:
         raise Unpriced(f"{NAME} has no price for {model!r}" + (f" at {provider}" if provider else ""))
     seller, info = found
+    if seller == "deepseek" and name in settled.DEEPSEEK_PEAK_IS_ON_WEEKDAYS and at.weekday() >= _SATURDAY:
+        at = at.replace(hour=settled.OFF_PEAK_HOUR_UTC)
     context = {"service_tier": tier} if tier else {}
     standard = info.get_prices(at, context)
     times = 1
@@ -82,7 +89,42 @@ def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bo
         standard = price
     if standard.input_mtok is None or standard.output_mtok is None:
         raise Unpriced(f"{NAME} has no price for the tokens of {model!r}")
-    return _by_length(standard, times, _SEARCHES.get(seller, _SEARCH)), f"{NAME} {seller}/{info.id}"
+    return _by_length(standard, times, _SEARCHES.get(seller, _SEARCH), settled.CACHED_SHARE.get(seller)), f"{NAME} {seller}/{info.id}"
+
+
+def _settled(model: str, name: str, provider: str | None) -> Rates | None:
+    """What `settled.py` says of the model; None if the table is to be asked.  Raises `Unpriced`."""
+    if model.lower().endswith(":free"):
+        return _FREE
+    if provider is None and re.search(settled.OF_A_CLOUD, model.lower()) and re.match(settled.OPEN_WEIGHTS, name):
+        raise Unpriced(f"{NAME} does not know what this cloud takes for {model!r}")
+    # A seller of everybody's models has prices of its own.
+    if provider is not None and provider not in _AT_ANTHROPICS_PRICES and provider not in _VENDORS:
+        return None
+    return settled.REPLACED.get(name) or settled.ADDED.get(name)
+
+
+def premium(model: str, name: str) -> Fraction:
+    """By how much a region's own endpoint makes `model`, whose vendor calls it `name`, dearer than the list."""
+    spelled = model.lower()
+    for place, whose, factor in settled.PREMIUMS:
+        if re.search(place, spelled) and re.match(whose, name):
+            is_early = name.startswith("claude") and factor == _GEOGRAPHIC and version(name) < settled.PREMIUM_SINCE
+            return Fraction(1) if is_early else factor
+    return Fraction(1)
+
+
+def version(name: str) -> tuple[int, int]:
+    """A Claude's version: (4, 8) for `claude-opus-4-8`; (0, 0) for what is none, or an early one."""
+    found = _VERSION.match(name)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
+
+
+def _known_as(name: str) -> str:
+    """The table's name for a model that has another one now."""
+    if name.startswith(("grok-4.20-", "grok-4-20-")):  # its experiments and modes cost the same (docs.x.ai)
+        return "grok-4.20"
+    return settled.ALIASES.get(name, name)
 
 
 def _spellings(model: str, name: str, provider: str | None) -> Iterator[tuple[str | None, str]]:
@@ -91,9 +133,14 @@ def _spellings(model: str, name: str, provider: str | None) -> Iterator[tuple[st
     """
     if name.startswith("claude") and provider in _AT_ANTHROPICS_PRICES:
         yield "anthropic", name
-    yield provider, model
-    yield provider, name
-    if provider in _OF_ALL_VENDORS:
+    if provider is None:
+        yield from ((seller, name) for beginning, seller in settled.SELLERS if name.startswith(beginning))
+        if model.lower().startswith("groq/"):
+            yield "groq", model.partition("/")[2]
+    else:
+        yield provider, model
+        yield provider, name
+    if provider in _OF_ALL_VENDORS and not name.startswith(settled.OF_NOBODY) and settled.DISTILLED not in name:
         yield None, name
 
 
@@ -106,12 +153,14 @@ def _entry(provider: str | None, model: str) -> tuple[str, ModelInfo] | None:
     return found.provider.id, found.model
 
 
-def _by_length(price: ModelPrice, times: int, search: Decimal) -> ByLength:
+def _by_length(price: ModelPrice, times: int, search: Decimal, cached_share: Decimal | None) -> ByLength:
     starts = sorted({tier.start for tiered in vars(price).values() if isinstance(tiered, TieredPrices) for tier in tiered.tiers})
-    return ByLength((*starts,), tuple(_rates(price, shortest, times, search) for shortest in (0, *(start + 1 for start in starts))))
+    return ByLength(
+        (*starts,), tuple(_rates(price, shortest, times, search, cached_share) for shortest in (0, *(start + 1 for start in starts)))
+    )
 
 
-def _rates(price: ModelPrice, input_tokens: int, times: int, search: Decimal) -> Rates:
+def _rates(price: ModelPrice, input_tokens: int, times: int, search: Decimal, cached_share: Decimal | None) -> Rates:
     def rate(*keys: str) -> Decimal:
         values = (getattr(price, key) for key in keys)
         return _of_this_length(next(value for value in values if value is not None), input_tokens) * times
@@ -123,7 +172,9 @@ def _rates(price: ModelPrice, input_tokens: int, times: int, search: Decimal) ->
     return Rates(
         input=input_,
         output=rate("output_mtok"),
-        cache_read=rate("cache_read_mtok", "input_mtok"),
+        cache_read=input_ * cached_share
+        if price.cache_read_mtok is None and cached_share is not None
+        else rate("cache_read_mtok", "input_mtok"),
         cache_write_5m=write,
         cache_write_1h=long_write,
         web_searches=search if price.web_searches_kcount is None else _of_this_length(price.web_searches_kcount, input_tokens),

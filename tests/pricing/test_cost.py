@@ -99,7 +99,7 @@ def test_the_list_prices_hold_at_every_gateway_that_passes_them_on(model, terms)
         ("openrouter/anthropic/claude-sonnet-4.5", None),
         ("claude-sonnet-4-5@20250929", None),
         ("claude-sonnet-4-5-20250929[1m]", "anthropic"),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
         ("databricks-claude-sonnet-4-5", None),
     ],
 )
@@ -300,3 +300,86 @@ def test_every_model_costs_what_the_table_says_for_that_moment_and_length(entry,
         + (usage.cache_write_1h or 0) * long_write
     )
     assert cost(billed(usage, model.id, at), Terms(provider)) == Cost(round(exact * 1000), f"{NAME} {provider}/{model.id}")
+
+
+def dollars(model: str, *, at: datetime = THEN, provider: str | None = None) -> tuple[float, float, float] | None:
+    """Input, output and cached input, in dollars per million tokens; None if there is no price."""
+    some = 10**4  # below the size from which a long request costs more
+    kinds = (Usage(input=some, output=0), Usage(input=0, output=some), Usage(input=0, output=0, cache_read=some))
+    found = [cost(billed(usage, model, at), Terms(provider)).nanousd for usage in kinds]
+    return None if None in found else tuple(nanousd / 1e7 for nanousd in found)
+
+
+WEDNESDAY_PEAK, SATURDAY = datetime(2026, 11, 25, 8, tzinfo=UTC), datetime(2026, 11, 28, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        # A geographic profile of Bedrock costs a tenth more since Claude 4.5, a global one does not; a government's a fifth.
+        ("us.anthropic.claude-opus-4-6-v1", (5.5, 27.5, 0.55)),
+        ("eu.anthropic.claude-sonnet-4-6", (3.3, 16.5, 0.33)),
+        ("apac.anthropic.claude-haiku-4-5-20251001-v1:0", (1.1, 5.5, 0.11)),
+        ("jp.anthropic.claude-sonnet-4-5-20250929-v1:0", (3.3, 16.5, 0.33)),
+        ("au.anthropic.claude-opus-5-5", (4.4, 22, 0.22)),
+        ("bedrock/us.anthropic.claude-opus-4-8", (5.5, 27.5, 0.55)),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-opus-4-8", (5.5, 27.5, 0.55)),
+        ("global.anthropic.claude-opus-4-6-v1", (5, 25, 0.5)),
+        ("anthropic.claude-opus-4-6-v1", (5, 25, 0.5)),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", (3, 15, 0.3)),
+        ("eu.anthropic.claude-3-7-sonnet-20250219-v1:0", (3, 15, 0.3)),
+        ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", (3.6, 18, 0.36)),
+        ("us.openai.gpt-5.4", (2.75, 16.5, 0.275)),
+        ("us.amazon.nova-pro-v1:0", (0.8, 3.2, 0.2)),
+        ("eu.amazon.nova-pro-v1:0", (1.05, 4.2, 0.2625)),
+        ("azure/eu/gpt-5.1", (1.375, 11, 0.1375)),
+        ("azure/global/gpt-5.1", (1.25, 10, 0.125)),
+        ("azure/gpt-5.1", (1.25, 10, 0.125)),
+        # Outside China GLM costs what Z.ai takes.
+        ("glm-5.3", (1.4, 4.4, 0.26)),
+        ("z-ai/glm-4.7", (0.6, 2.2, 0.11)),
+        ("glm-4.6", (0.6, 2.2, 0.11)),
+        ("glm-4.5", (0.6, 2.2, 0.11)),
+        ("mistral-large-latest", (0.5, 1.5, 0.05)),
+        ("mistral/codestral-latest", (0.3, 0.9, 0.03)),
+        ("devstral-latest", (0.4, 2, 0.04)),
+        ("devstral-medium-latest", (0.4, 2, 0.04)),
+        ("deepseek-chat", (0.28, 0.42, 0.028)),
+        ("grok-4.20-reasoning", (1.25, 2.5, 0.2)),
+        ("xai/grok-4.20-beta-0309-non-reasoning", (1.25, 2.5, 0.2)),
+        ("kimi-for-coding", (0.95, 4, 0.19)),
+        ("qwen3.8-max", (2, 6, 0.25)),
+        ("dashscope/qwen-plus", (0.4, 1.2, 0.4)),
+        ("models/gemini-2.5-pro", (1.25, 10, 0.125)),
+        ("github_copilot/gpt-5.4", (2.5, 15, 0.25)),
+        ("github_copilot/claude-opus-4.8", (5, 25, 0.5)),
+        ("opencode/claude-sonnet-4-5", (3, 15, 0.3)),
+        ("groq/llama-3.3-70b-versatile", (0.59, 0.79, 0.59)),
+        # What a gateway gives away is known to cost nothing.
+        ("qwen/qwen3-coder:free", (0, 0, 0)),
+        # Names of open weights, and of small models taught by a large one, are nobody's price.
+        ("deepseek-r1", None),
+        ("deepseek/deepseek-r1-0528", None),
+        ("deepseek-r1-distill-llama-70b", None),
+        ("deepseek-chat-distill-8b", None),
+        ("azure_ai/deepseek-v3.2", None),
+        ("bedrock/eu-west-1/minimax.minimax-m2.5", None),
+        # No successor that nobody knows is an older model.
+        ("glm-9", None),
+        ("grok-9", None),
+        ("mistral-large-9", None),
+        ("qwen9-max", None),
+        ("nova-9-pro", None),
+        ("devstral-9", None),
+        ("kimi-k9", None),
+        ("us.anthropic.claude-opus-9-9", None),
+    ],
+)
+def test_what_others_have_wrong_is_settled(model, expected):
+    found = dollars(model)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("model", ["deepseek-flash", "deepseek-v4-flash", "deepseek/deepseek-v4-pro"])
+def test_deepseeks_peak_is_on_weekdays(model):
+    assert dollars(model, at=WEDNESDAY_PEAK) == pytest.approx(tuple(2 * price for price in dollars(model, at=SATURDAY)))

@@ -1,0 +1,1 @@
+"""Two public price tables held against each other."""
