@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "budgets",
         "clock",
         "launch",
+        "pricing.table",
         "config",
         "gateways",
         "credentials",

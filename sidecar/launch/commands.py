@@ -162,6 +162,20 @@ COMMANDS = (
         ),
         "sidecar.cli.reports.export:export",
     ),
+    Command(
+        "prices",
+        "models that were used and have no price",
+        "sidecar prices",
+        (_JSON,),
+        "sidecar.cli.reports.prices:prices",
+    ),
+    Command(
+        "prices update",
+        "fetch the newest price table, now and only now",
+        "sidecar prices update --file data.json    # a copy of the table, on machines without network",
+        (argument("--file", metavar="FILE", help="take this file instead of fetching it"),),
+        "sidecar.cli.reports.prices:update",
+    ),
     Command("top", "what runs now, live, and what today has come to", "sidecar top", (_JSON,), "sidecar.cli.reports.top:top"),
     Command(
         "statusline",

@@ -18,6 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+#: A price table newer than the installed one, in the ledger's folder.
+PRICES_FILE = "prices.json"
+
 
 class UnsafeHome(SidecarError):
     """Somebody else could read or replace what the sidecar trusts."""
@@ -36,6 +39,7 @@ class Places:
         "lock_file",
         "logs",
         "pass_key",
+        "prices",
         "start_lock",
         "state_dir",
         "state_file",
@@ -54,6 +58,7 @@ class Places:
         self.state_file = os.path.join(state_dir, "daemon.json")
         self.lock_file = os.path.join(state_dir, "daemon.lock")
         self.start_lock = os.path.join(state_dir, "start.lock")
+        self.prices = os.path.join(state_dir, PRICES_FILE)
         self.trusted = os.path.join(state_dir, "trusted.json")
         self.logs = os.path.join(state_dir, "logs")
 

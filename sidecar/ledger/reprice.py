@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from sidecar.clock import moment
 from sidecar.errors import SidecarError
+from sidecar.launch.places import PRICES_FILE
 from sidecar.ledger.row import COLUMNS, Row, billed
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ def reprice(
     if not os.path.exists(path):
         return Repriced()
     # Here, not above: the import takes 200 ms.
+    from sidecar.pricing import table  # noqa: PLC0415
     from sidecar.pricing.cost import cost  # noqa: PLC0415
 
+    table.follow(os.path.join(os.path.dirname(path), PRICES_FILE))
     given = {f"{name} = ?": value for name, value in (("session", session), ("gateway", gateway)) if value is not None}
     given |= {f"started_at {sign} ?": moment(when.timestamp()) for sign, when in ((">=", since), ("<", until)) if when is not None}
     totals = [0, 0, 0, 0, 0]

@@ -8,6 +8,7 @@ rows wait in memory, up to a limit, `error` says so, and budgets count what wait
 from __future__ import annotations
 
 import json
+import os
 import queue
 import sqlite3
 import threading
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sidecar.budgets.budget import Spent, Use
 from sidecar.budgets.spending import Spending
 from sidecar.errors import SidecarError
+from sidecar.launch.places import PRICES_FILE
 from sidecar.ledger.balance import balance
 from sidecar.ledger.entry import Closing, Kind, Opening
 from sidecar.ledger.reader import reading
@@ -310,7 +312,10 @@ class Ledger:
     def _load_prices(self) -> None:
         try:
             # Only when there is something to price: it takes 13 MiB, and 200 ms, which neither the start nor a row must wait for.
+            from sidecar.pricing import table  # noqa: PLC0415
             from sidecar.pricing.cost import cost  # noqa: PLC0415
+
+            table.follow(os.path.join(os.path.dirname(self._path), PRICES_FILE))
         except Exception as error:  # noqa: BLE001 -- without prices the tokens are still written
             self._on_problem("prices.unavailable", f"costs are not computed for now: {type(error).__name__}: {error}")
             self._prices_retry_at = time.monotonic() + _PRICES_RETRY_SECONDS

@@ -47,6 +47,8 @@ _LONGEST_SOURCE = 256
 
 def cost(billed: Billed, terms: Terms) -> Cost:
     """What one exchange cost, by the price table and the gateway's terms."""
+    if table.refresh():
+        _tariff.cache_clear()
     return _cost(billed, terms) if billed.not_billed is None else Cost(0, billed.not_billed)
 
 
@@ -68,7 +70,7 @@ def _cost(billed: Billed, terms: Terms) -> Cost:
     except table.Unpriced as unpriced:
         return Cost(None, str(unpriced)[:_LONGEST_SOURCE])
     except Exception as error:  # noqa: BLE001 -- a table with a hole in it must not stop the ledger
-        return Cost(None, f"{table.NAME} failed on {billed.model!r}: {type(error).__name__}"[:_LONGEST_SOURCE])
+        return Cost(None, f"{table.table_name()} failed on {billed.model!r}: {type(error).__name__}"[:_LONGEST_SOURCE])
     return Cost(nanousd, source + (f", {(terms.discount * 100).normalize():f}% off" if terms.discount else ""))
 
 

@@ -1,15 +1,21 @@
 """The price table: a model at a provider -> `Rates`.  The only importer of the price library, whose import takes 200 ms: import late.
 
-The table is the one in the installed package; nothing is fetched.  A model that it lacks is `Unpriced`, never free.
+The table is the one in the installed package, or a newer one that `sidecar prices update` has stored; nothing is fetched here.  A model
+that it lacks is `Unpriced`, never free.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import re
 import sys
+import time
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +26,8 @@ from sidecar.pricing.terms import Rates
 if _is_spared := "httpx2" not in sys.modules:
     sys.modules["httpx2"] = ModuleType("httpx2")
 import genai_prices
-from genai_prices.types import TieredPrices
+from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
+from genai_prices.types import TieredPrices, _providers_from_raw
 
 if _is_spared:
     del sys.modules["httpx2"]
@@ -32,6 +39,10 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
 
 NAME = f"genai-prices {genai_prices.__version__}"
+#: A stored table is looked at no more often than this.
+_LOOK_SECONDS = 1.0
+#: Fewer sellers than this are no whole table.
+_FEWEST_SELLERS = 20
 
 #: Where Claude costs what it costs at Anthropic, and no provider of the table's is meant at all.
 _AT_ANTHROPICS_PRICES = {None, "anthropic", "openrouter"}
@@ -67,6 +78,69 @@ class ByLength(NamedTuple):
     rates: tuple[Rates, ...]
 
 
+class _Stored:
+    """The newer table, where there is one: its file, the version of it that is in use, and when that was looked at last."""
+
+    path: str | None = None
+    stamp: tuple[int, int] | None = None
+    looked_at = -math.inf
+    name = NAME
+
+
+def follow(path: str) -> None:
+    """From now on use the table stored at `path`, whenever there is one."""
+    if path != _Stored.path:
+        _Stored.path, _Stored.looked_at = path, -math.inf
+
+
+def refresh() -> bool:
+    """Take over a stored table that has come, changed or gone.  True if prices may differ from those of before.
+
+    A file that cannot be read leaves the table in use as it is.
+    """
+    if _Stored.path is None or time.monotonic() - _Stored.looked_at < _LOOK_SECONDS:
+        return False
+    _Stored.looked_at = time.monotonic()
+    stamp: tuple[int, int] | None = None
+    snapshot: DataSnapshot | None = None
+    try:
+        info = os.stat(_Stored.path)
+        stamp = info.st_mtime_ns, info.st_size
+        snapshot = None if stamp == _Stored.stamp else parsed(Path(_Stored.path).read_bytes())
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError):
+        return False
+    if stamp == _Stored.stamp:
+        return False
+    _Stored.stamp = stamp
+    _Stored.name = NAME if stamp is None else f"genai-prices of {time.strftime('%Y-%m-%d', time.gmtime(stamp[0] / 1e9))}"
+    set_custom_snapshot(snapshot)
+    _entry.cache_clear()
+    return True
+
+
+def table_name() -> str:
+    """The table in use."""
+    return _Stored.name
+
+
+def parsed(data: bytes) -> DataSnapshot:
+    """A table as its makers publish it.  Raises ValueError for anything that is not a whole one."""
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(raw, list) or len(raw) < _FEWEST_SELLERS:
+        raise ValueError(f"it is not a list of at least {_FEWEST_SELLERS} sellers")
+    try:
+        snapshot = DataSnapshot(_providers_from_raw(raw), from_auto_update=False)
+        snapshot.find_provider_model("claude-sonnet-4-5", None, "anthropic", None)
+    except Exception as error:
+        raise ValueError(f"it cannot be used ({type(error).__name__})") from error
+    return snapshot
+
+
 def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bool, tier: str | None) -> tuple[ByLength, str]:
     """What `model`, whose vendor calls it `name`, costs at `at`, and the entry matched."""
     name = _known_as(name)
@@ -74,7 +148,7 @@ def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bo
         return ByLength((), (own,)), f"settled {name}"
     found = next((found for seller, spelling in _spellings(model, name, provider) if (found := _entry(seller, spelling))), None)
     if found is None:
-        raise Unpriced(f"{NAME} has no price for {model!r}" + (f" at {provider}" if provider else ""))
+        raise Unpriced(f"{table_name()} has no price for {model!r}" + (f" at {provider}" if provider else ""))
     seller, info = found
     if seller == "deepseek" and name in settled.DEEPSEEK_PEAK_IS_ON_WEEKDAYS and at.weekday() >= _SATURDAY:
         at = at.replace(hour=settled.OFF_PEAK_HOUR_UTC)
@@ -85,11 +159,13 @@ def rates(model: str, name: str, provider: str | None, at: datetime, *, fast: bo
         price = info.get_prices(at, context | {"speed": "fast"})
         times = _FAST.get(name, 1) if price == standard else 1
         if price == standard and times == 1:
-            raise Unpriced(f"{NAME} has no price for the fast mode of {model!r}")
+            raise Unpriced(f"{table_name()} has no price for the fast mode of {model!r}")
         standard = price
     if standard.input_mtok is None or standard.output_mtok is None:
-        raise Unpriced(f"{NAME} has no price for the tokens of {model!r}")
-    return _by_length(standard, times, _SEARCHES.get(seller, _SEARCH), settled.CACHED_SHARE.get(seller)), f"{NAME} {seller}/{info.id}"
+        raise Unpriced(f"{table_name()} has no price for the tokens of {model!r}")
+    return _by_length(
+        standard, times, _SEARCHES.get(seller, _SEARCH), settled.CACHED_SHARE.get(seller)
+    ), f"{table_name()} {seller}/{info.id}"
 
 
 def _settled(model: str, name: str, provider: str | None) -> Rates | None:
@@ -97,7 +173,7 @@ def _settled(model: str, name: str, provider: str | None) -> Rates | None:
     if model.lower().endswith(":free"):
         return _FREE
     if provider is None and re.search(settled.OF_A_CLOUD, model.lower()) and re.match(settled.OPEN_WEIGHTS, name):
-        raise Unpriced(f"{NAME} does not know what this cloud takes for {model!r}")
+        raise Unpriced(f"{table_name()} does not know what this cloud takes for {model!r}")
     # A seller of everybody's models has prices of its own.
     if provider is not None and provider not in _AT_ANTHROPICS_PRICES and provider not in _VENDORS:
         return None
