@@ -1,19 +1,24 @@
-"""The active gateway set in a configuration's text: one scalar replaced where the parser found it, or one line added.
+"""Edits of a configuration's text: the active gateway is set, or a gateway is added.
 
 Pure.  Every other byte stays: comments, layout, flow style, JSON, CRLF, a byte order mark.  The result is parsed again and has to
-say the same as before but for the gateway; a layout for which it would not is refused.
+say the same as before but for the edit; a layout for which it would not is refused.
 """
 
 from __future__ import annotations
 
 from itertools import dropwhile
+from typing import TYPE_CHECKING
 
 import yaml
 
 from sidecar.config import document
 from sidecar.errors import SidecarError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _KEY = "gateway"
+_GATEWAYS = "gateways"
 
 
 class CannotEdit(SidecarError):
@@ -21,27 +26,74 @@ class CannotEdit(SidecarError):
 
 
 def with_gateway(text: str, name: str) -> str:
-    """`text` must be YAML without faults; `name` is a gateway's name."""
+    """Make `name`, a gateway's name, the active one.  `text` must be YAML without faults."""
+    return _edit(text, lambda body: _edited(body, name), {_KEY: name}, f"{_KEY}: {name}")
+
+
+def with_entry(text: str, name: str, base_url: str) -> str:
+    """Add the gateway `name` at `base_url`.  `text` must be YAML without faults and have no gateway of this name."""
+    values = document.read(text).values
+    before = values.get(_GATEWAYS) if isinstance(values, dict) else None
+    after = {**(before if isinstance(before, dict) else {}), name: {"base_url": base_url}}
+    return _edit(text, lambda body: _with_entry(body, name, base_url), {_GATEWAYS: after}, f"{_GATEWAYS}: {{{_entry(name, base_url)}}}")
+
+
+def _edit(text: str, edit: Callable[[str], str], changed: dict[str, object], by_hand: str) -> str:
+    """Apply `edit` to the text behind a byte order mark.  Raises `CannotEdit` unless `changed` is all that is different then."""
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     body = text.removeprefix(mark)
     before = document.read(body)
-    edited = _edited(body, name)
+    edited = edit(body)
     after = document.read(edited)
-    if not isinstance(before.values, dict) or after.faults or after.values != {**before.values, _KEY: name}:
-        raise CannotEdit("the configuration file is laid out in a way that I do not dare to edit", f"write into it by hand: {_KEY}: {name}")
+    if not isinstance(before.values, dict) or after.faults or after.values != {**before.values, **changed}:
+        raise CannotEdit(
+            "the configuration file is laid out in a way that I do not dare to edit", f"type `sidecar config edit`, and write: {by_hand}"
+        )
     return mark + edited
 
 
 def _edited(body: str, name: str) -> str:
     root = yaml.compose(body, Loader=document.Loader)
     if not isinstance(root, yaml.MappingNode):
-        return _with_last_line(body, name)
+        return _with_last_lines(body, f"{_KEY}: {_scalar(name)}")
     for key, _ in root.value:
         if key.value == _KEY:
             return _replaced(body, key.end_mark.index, name)
     if root.flow_style:
-        return _with_flow_entry(body, root, name)
-    return _with_line(body, root, name)
+        return _with_flow_entry(body, root, f'"{_KEY}": "{name}"')
+    return _with_line(body, next((key for key, _ in root.value if key.value == _GATEWAYS), root.value[0][0]), f"{_KEY}: {_scalar(name)}")
+
+
+def _with_entry(body: str, name: str, base_url: str) -> str:
+    entry = _entry(name, base_url)
+    line_break = _line_break(body)
+    root = yaml.compose(body, Loader=document.Loader)
+    if not isinstance(root, yaml.MappingNode):
+        return _with_last_lines(body, _GATEWAYS + ":", f"  {entry}")
+    for key, value in root.value:
+        if key.value != _GATEWAYS:
+            continue
+        if isinstance(value, yaml.MappingNode) and value.flow_style:
+            return _with_flow_entry(body, value, entry)
+        if isinstance(value, yaml.MappingNode):
+            return _with_line(body, value.value[0][0], entry)
+        # Nothing stands under the key: the entry does, on a line of its own.
+        start = body.rfind("\n", 0, key.start_mark.index) + 1
+        end = body.find("\n", key.end_mark.index) + 1
+        if not end:
+            body, end = body + line_break, len(body) + len(line_break)
+        return f"{body[:end]}{body[start : key.start_mark.index]}  {entry}{line_break}{body[end:]}"
+    if root.flow_style:
+        return _with_flow_entry(body, root, f'"{_GATEWAYS}": {{{entry}}}')
+    indent = " " * root.value[0][0].start_mark.column
+    # A document may end with a line that says so, and what is added stands before it.
+    end = root.end_mark.index if body[root.end_mark.index :].strip() else len(body)
+    return _with_last_lines(body[:end], f"{indent}{_GATEWAYS}:", f"{indent}  {entry}") + body[end:]
+
+
+def _entry(name: str, base_url: str) -> str:
+    """The same in block style and in flow style, and JSON."""
+    return f'"{name}": {{"base_url": "{base_url}"}}'
 
 
 def _replaced(body: str, key_end: int, name: str) -> str:
@@ -61,32 +113,29 @@ def _replaced(body: str, key_end: int, name: str) -> str:
     return f"{body[:place]} {_scalar(name)}{body[place:]}"
 
 
-def _with_flow_entry(body: str, root: yaml.MappingNode, name: str) -> str:
+def _with_flow_entry(body: str, mapping: yaml.MappingNode, entry: str) -> str:
     """Before the first entry, set off as that one is from the bracket."""
-    opening = body.index("{", root.start_mark.index) + 1
-    entry = f'"{_KEY}": "{name}"'
-    if not root.value:
+    opening = body.index("{", mapping.start_mark.index) + 1
+    if not mapping.value:
         return body[:opening] + entry + body[opening:]
-    first = root.value[0][0].start_mark.index
+    first = mapping.value[0][0].start_mark.index
     gap = body[opening:first]
     return f"{body[:first]}{entry},{gap if gap.isspace() else ' '}{body[first:]}"
 
 
-def _with_line(body: str, root: yaml.MappingNode, name: str) -> str:
-    """A line before `gateways:`, or else before the first key, and before the comment right above that."""
-    keys = [key for key, _ in root.value]
-    key = next((key for key in keys if key.value == "gateways"), keys[0])
+def _with_line(body: str, key: yaml.ScalarNode, line: str) -> str:
+    """A line of its own before the one of `key`, and before the comment right above that."""
     start = body.rfind("\n", 0, key.start_mark.index) + 1
     indent = body[start : key.start_mark.index]
     while start and body.startswith(f"{indent}#", above := body.rfind("\n", 0, start - 1) + 1):
         start = above
-    return f"{body[:start]}{indent}{_KEY}: {_scalar(name)}{_line_break(body)}{body[start:]}"
+    return f"{body[:start]}{indent}{line}{_line_break(body)}{body[start:]}"
 
 
-def _with_last_line(body: str, name: str) -> str:
+def _with_last_lines(body: str, *lines: str) -> str:
     line_break = _line_break(body)
     gap = line_break if body and not body.endswith("\n") else ""
-    return f"{body}{gap}{_KEY}: {_scalar(name)}{line_break}"
+    return body + gap + "".join(f"{line}{line_break}" for line in lines)
 
 
 def _scalar(name: str, quote: str = "") -> str:

@@ -109,6 +109,18 @@ def mapping_of(key: Judge, value: Judge) -> Judge:
     return judged
 
 
+#: What people call a key where other tools have one in their files.
+_NAMES_OF_KEYS = frozenset({"apikey", "authtoken", "accesstoken", "bearer", "key", "keys", "password", "secret", "token"})
+
+
+def _unknown(name: str, known: Collection[str], around: Around) -> str:
+    """What to say of a key that the form does not have."""
+    plain = name.lower().replace("_", "").replace("-", "")
+    if plain in _NAMES_OF_KEYS or plain.endswith("apikey"):
+        return f"a gateway's key is never written here; take the line out and type: sidecar login {around.gateway or 'GATEWAY'}"
+    return "this key is unknown" + did_you_mean(name, known)
+
+
 def form(kind: type[NamedTuple], sections: Collection[str] = ()) -> Judge:
     """A mapping with the keys of `kind`, whose every field is `Annotated[type, judge]`; one without a default has to be there.
 
@@ -131,7 +143,7 @@ def form(kind: type[NamedTuple], sections: Collection[str] = ()) -> Judge:
                     sound[name] = judge(written, around._replace(before=sound))
         for name in (name for name in given if name not in judges):
             with wrong.below(name, of_key=True):
-                raise ValueError("this key is unknown" + did_you_mean(name, judges))
+                raise ValueError(_unknown(name, judges, around))
         if wrong.findings:
             raise wrong
         return kind._make(sound.values())

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from sidecar.errors import UsageError
 from sidecar.gateways.gateway import Auth
+from sidecar.launch.names import UnknownGateway
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -37,6 +39,7 @@ class Preset:
     model_form: Literal["dotted", "at_date"] | None = None
     agent_env: Mapping[str, str] = field(default_factory=dict)
     price_provider: str | None = None
+    check: str | None = None
 
 
 @cache
@@ -55,6 +58,13 @@ def _value(key: str, value: Any) -> Any:
             return tuple(value)
         case _:
             return value
+
+
+def unknown_gateway(name: str, known: Collection[str]) -> UsageError:
+    """The error for a gateway that is not in `known`: a preset may be missing there because it has no default address."""
+    if name in presets() and presets()[name].base_url is None:
+        return UsageError(f"{name} has no default address", f"say where it runs: sidecar login {name} --base-url https://…")
+    return UnknownGateway(name, known)
 
 
 @cache

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import sys
+from pathlib import Path
 
+import pytest
 import yaml
 
 from sidecar.config.load import load, parsed
@@ -88,3 +92,92 @@ def test_what_show_prints_of_the_simple_keys_loads_as_the_same(home):
     shown = yaml.safe_load(home.run("config", "show").stdout)
     again = parsed(yaml.safe_dump({name: value for name, value in shown.items() if name != "gateways"}), "config.yaml")
     assert (again.tags, again.timeouts, again.body_limit) == (before.tags, before.timeouts, before.body_limit)
+
+
+def editor(home, source: str) -> None:
+    """`source` is Python in which `path` is the file that is edited, a `Path`."""
+    script = home.script("my-editor", f"#!{sys.executable}\nimport sys, pathlib\npath = pathlib.Path(sys.argv[-1])\n{source}\n")
+    home.environ["EDITOR"] = f"'{script}' --wait"
+
+
+def test_init_writes_every_key_at_its_default_and_only_once(home):
+    assert home.run("config", "init").returncode == 0
+    file = home.path / "config.yaml"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() == (Path(__file__).parents[2] / "config.example.yaml").read_text()
+    assert home.run("config", "check").returncode == 0
+    file.write_text("gateway: edgee\n")
+    again = home.run("config", "init")
+    assert (again.returncode, file.read_text()) == (2, "gateway: edgee\n")
+    assert "sidecar config edit" in again.stderr
+
+
+def test_edit_takes_what_has_no_fault(home):
+    write(home, "gateway: edgee\n")
+    editor(home, "assert sys.argv[1] == '--wait'; path.write_text(path.read_text().replace('edgee', 'vercel'))")
+    done = home.run("config", "edit")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (home.path / "config.yaml").read_text() == "gateway: vercel\n"
+    assert os.listdir(home.path) == ["config.yaml"]
+
+
+def test_edit_of_no_file_begins_with_the_explained_one(home):
+    editor(home, "assert 'drain: 30s' in path.read_text(); path.write_text('tags: [a]\\n')")
+    assert home.run("config", "edit").returncode == 0
+    assert (home.path / "config.yaml").read_text() == "tags: [a]\n"
+
+
+def test_edit_leaves_the_file_as_it_was_where_the_draft_has_a_fault_and_keeps_the_draft(home):
+    write(home, "gateway: edgee\n")
+    editor(home, "path.write_text('gateway: nope\\n')")
+    done = home.run("config", "edit")
+    assert done.returncode == 3
+    assert "config.yaml:1:10: gateway: there is no gateway 'nope'" in done.stderr
+    assert (home.path / "config.yaml").read_text() == "gateway: edgee\n"
+    draft = Path(done.stderr.partition("your version is in ")[2].splitlines()[0])
+    assert draft.read_text() == "gateway: nope\n"
+    draft.unlink()
+    draft.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"), [("", 0, "nothing has changed"), ("sys.exit(3)", 1, "ended with 3"), (None, 2, "could not be started")]
+)
+def test_edit_that_changes_nothing_writes_nothing(home, source, code, said):
+    write(home, "gateway: edgee\n")
+    before = (home.path / "config.yaml").stat()
+    if source is None:
+        home.environ["EDITOR"] = str(home.folder / "none")
+    else:
+        editor(home, source)
+    done = home.run("config", "edit")
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert (home.path / "config.yaml").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_edit_does_not_undo_what_somebody_else_wrote_meanwhile(home):
+    write(home, "gateway: edgee\n")
+    editor(home, f"path.write_text('gateway: vercel\\n'); pathlib.Path({str(home.path / 'config.yaml')!r}).write_text('tags: [x]\\n')")
+    done = home.run("config", "edit")
+    assert done.returncode == 1
+    assert "by somebody else" in done.stderr
+    assert (home.path / "config.yaml").read_text() == "tags: [x]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("gateways: {vercel: {api_key: vck_0123456789}}\n", "1:21: gateways.vercel.api_key: "),
+        ("gateways: {vercel: {API-Key: x}}\n", "1:21: gateways.vercel.API-Key: "),
+        ("gateways: {vercel: {token: x}}\n", "1:21: gateways.vercel.token: "),
+        ("api_key: x\n", "1:1: api_key: "),
+        ("anthropic_api_key: x\n", "1:1: anthropic_api_key: "),
+    ],
+)
+def test_a_key_in_the_file_is_answered_with_where_it_belongs(home, text, place):
+    write(home, text)
+    (line,) = home.run("config", "check").stdout.splitlines()
+    assert line.startswith(f"config.yaml:{place}a gateway's key is never written here")
+    assert line.endswith("sidecar login " + ("vercel" if "vercel" in text else "GATEWAY"))
+    assert "vck_" not in line

@@ -59,7 +59,8 @@ def test_an_unknown_gateway_is_refused_and_the_known_ones_are_named(home, file):
 def test_a_preset_that_needs_a_base_url_says_so(home):
     found = home.run("use", "litellm")
     assert found.returncode == 2
-    assert "base_url" in found.stderr
+    assert "litellm has no default address" in found.stderr
+    assert "sidecar login litellm --base-url" in found.stderr
     assert not (home.path / "config.yaml").exists()
 
 

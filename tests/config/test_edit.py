@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.config import document
-from sidecar.config.edit import CannotEdit, with_gateway
+from sidecar.config.edit import CannotEdit, with_entry, with_gateway
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,62 @@ def test_any_text_is_edited_rightly_or_refused(text):
     except CannotEdit:
         return
     assert document.read(edited).values == {**found.values, "gateway": "edgee"}
+
+
+URL = "http://127.0.0.1:4000"
+ENTRY = f'"litellm": {{"base_url": "{URL}"}}'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", f"gateways:\n  {ENTRY}\n"),
+        ("# mine", f"# mine\ngateways:\n  {ENTRY}\n"),
+        ("gateway: vercel\n", f"gateway: vercel\ngateways:\n  {ENTRY}\n"),
+        ("gateway: vercel\r\n# end", f"gateway: vercel\r\n# end\r\ngateways:\r\n  {ENTRY}\r\n"),
+        ("  tags: [a]\n", f"  tags: [a]\n  gateways:\n    {ENTRY}\n"),
+        ("gateways: {}\n", f"gateways: {{{ENTRY}}}\n"),
+        ("gateways:  # none yet\ntags: [a]\n", f"gateways:  # none yet\n  {ENTRY}\ntags: [a]\n"),
+        ("gateways:", f"gateways:\n  {ENTRY}\n"),
+        (
+            "gateways:\n    # mine\n    corp:\n        base_url: https://x.example\n",
+            f"gateways:\n    {ENTRY}\n    # mine\n    corp:\n        base_url: https://x.example\n",
+        ),
+        ("gateways: {vercel: {}}  # one\n", f"gateways: {{{ENTRY}, vercel: {{}}}}  # one\n"),
+        ('{"tags": ["a"]}', f'{{"gateways": {{{ENTRY}}}, "tags": ["a"]}}'),
+        ("\ufeffgateway: vercel\n", f"\ufeffgateway: vercel\ngateways:\n  {ENTRY}\n"),
+        ("---\ngateway: vercel\n...\n", f"---\ngateway: vercel\ngateways:\n  {ENTRY}\n...\n"),
+    ],
+)
+def test_a_gateway_is_added_where_the_others_stand(before, after):
+    assert with_entry(before, "litellm", URL) == after
+
+
+@pytest.mark.parametrize("text", ["[a]", "gateways: [a]\n", "gateways: text\n", "x: &x {a: {}}\ngateways: *x\n", "gateways: !!map\n  {}\n"])
+def test_where_a_gateway_cannot_be_added_safely_it_is_said(text):
+    try:
+        edited = with_entry(text, "litellm", URL)
+    except CannotEdit:
+        return
+    assert document.read(edited).values == {"gateways": {"litellm": {"base_url": URL}}}
+
+
+@given(**LAYOUT)
+def test_an_added_gateway_is_all_that_differs(others, **layout):
+    text = laid_out(["hosts: [vercel]", *others], **layout)
+    edited = with_entry(text, "litellm", URL)
+    added = [line for line in edited.splitlines() if line not in text.splitlines()]
+    assert {line.strip() for line in added} <= {"gateways:", ENTRY}
+    assert [line for line in edited.splitlines() if line not in added] == text.splitlines()
+
+
+@given(st.text(alphabet=st.sampled_from("gateways: \n{}[]#'\"&*!|>-?,\r~")))
+def test_a_gateway_is_added_rightly_to_any_text_or_not_at_all(text):
+    found = document.read(text)
+    if found.faults:
+        return
+    try:
+        edited = with_entry(text, "litellm", URL)
+    except CannotEdit:
+        return
+    assert document.read(edited).values["gateways"]["litellm"] == {"base_url": URL}

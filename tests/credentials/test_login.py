@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import http.server
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from fakes.keyrings import Locked, Memory
 from keyring.backends import null
 
 from sidecar.cli.setup import login as command
+from sidecar.config.load import load
 from sidecar.credentials import stored, system_keyring
 from sidecar.credentials.stored import Stored
 from sidecar.errors import ConfigError, CredentialFailed, UsageError
@@ -39,10 +43,12 @@ class Desk:
     def configure(self, text):
         places.write_private(self.places.config_file, text.encode())
 
-    def login(self, gateway, given=f"{KEY}\n", *, file=False, stdin=True):
+    def login(self, gateway, given=f"{KEY}\n", *, file=False, stdin=True, base_url=None, check=None):
         data = given if isinstance(given, bytes) else given.encode()
         self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        return command.login(argparse.Namespace(gateway=gateway, file=file, stdin=stdin, places=self.places))
+        return command.login(
+            argparse.Namespace(gateway=gateway, file=file, stdin=stdin, base_url=base_url, check=check, places=self.places)
+        )
 
     def logout(self, gateway):
         return command.logout(argparse.Namespace(gateway=gateway, places=self.places))
@@ -226,6 +232,159 @@ def test_a_key_with_white_space_inside_is_refused(desk, key):
 
 
 @pytest.fixture
+def answering():
+    """Call it with a status to have a gateway that answers every request so, and the requests that it got."""
+    servers = []
+
+    def start(status):
+        got = []
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = self.rfile.read(int(self.headers["content-length"] or 0))
+                got.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(status)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            do_POST = do_GET  # noqa: N815 - the name that the server looks for
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}", got
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_gateway_without_an_address_gets_one_and_the_layout_is_kept(desk, capsys):
+    desk.configure("# mine\ngateways:\n  vercel: {}   # paid by them\n")
+    assert desk.login("litellm", base_url="https://llm.example:4000/") == 0
+    assert Path(desk.places.config_file).read_text() == (
+        '# mine\ngateways:\n  "litellm": {"base_url": "https://llm.example:4000"}\n  vercel: {}   # paid by them\n'
+    )
+    assert desk.in_keyring("litellm") == Stored(KEY, ("https://llm.example:4000",))
+    assert desk.login("litellm", base_url="https://llm.example:4000") == 0, "the same again"
+    with pytest.raises(UsageError, match=r"has litellm at https://llm\.example:4000 already"):
+        desk.login("litellm", base_url="https://other.example")
+    assert KEY not in capsys.readouterr().out
+
+
+def test_a_vendors_other_address_replaces_the_presets(desk):
+    desk.login("zai", base_url="https://open.bigmodel.cn/api/anthropic")
+    assert desk.in_keyring("zai").origins == ("https://open.bigmodel.cn:443",)
+    assert load(desk.places).gateways["zai"].base_url == "https://open.bigmodel.cn/api/anthropic"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "url", "words"),
+    [
+        ("litellm", "llm.example", "must be a URL that begins with https://"),
+        ("litellm", "http://llm.example", "would send the key in clear"),
+        ("litellm", "https://u:p@llm.example", "no user or password"),
+        ("corp", "https://llm.example", "there is no preset 'corp'"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_and_nothing_is_written(desk, gateway, url, words):
+    with pytest.raises(UsageError, match=words):
+        desk.login(gateway, base_url=url)
+    assert not Path(desk.places.config_file).exists()
+    assert desk.in_keyring(gateway) is None
+
+
+@pytest.mark.parametrize("given", ["", "sidecar-pass-x\n"])
+def test_without_a_key_no_address_is_written_either(desk, given):
+    with pytest.raises(CredentialFailed):
+        desk.login("litellm", given, base_url="https://llm.example")
+    assert not Path(desk.places.config_file).exists()
+
+
+def test_a_gateway_that_needs_an_address_says_how_to_give_one(desk):
+    with pytest.raises(UsageError) as refused:
+        desk.login("litellm")
+    assert refused.value.message == "litellm has no default address"
+    assert "sidecar login litellm --base-url https://" in refused.value.hint
+
+
+def test_without_a_gateway_it_lists_them(desk, capsys):
+    assert desk.login(None) == 2
+    said = capsys.readouterr()
+    assert "vercel" in said.out
+    assert "sidecar login GATEWAY" in said.err
+    assert "sidecar login litellm --base-url https://" in said.err
+
+
+def test_a_key_that_the_gateway_takes_is_stored(desk, answering, capsys):
+    url, got = answering(200)
+    assert desk.login("litellm", base_url=url, check=True) == 0
+    assert desk.in_keyring("litellm").key == KEY
+    assert "litellm takes the key." in capsys.readouterr().out
+    ((method, path, fields, body),) = got
+    assert (method, path, body) == ("GET", "/v1/models", b"")
+    assert fields["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_key_that_the_gateway_refuses_is_not_stored_unless_told_so(desk, answering):
+    url, got = answering(401)
+    with pytest.raises(CredentialFailed, match=r"litellm refused the key \(401\)") as refused:
+        desk.login("litellm", base_url=url, check=True)
+    assert "--no-check" in refused.value.hint
+    assert KEY not in str(refused.value)
+    assert desk.in_keyring("litellm") is None
+    assert desk.login("litellm", base_url=url, check=False) == 0
+    assert (len(got), desk.in_keyring("litellm").key) == (1, KEY)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_an_answer_that_does_not_tell_is_said_and_the_key_is_stored(desk, answering, capsys, status):
+    url, _ = answering(status)
+    assert desk.login("litellm", base_url=url, check=True) == 0
+    assert f"litellm answered {status}, which does not tell" in capsys.readouterr().err
+    assert desk.in_keyring("litellm").key == KEY
+
+
+def test_a_gateway_that_is_not_reached_is_said_and_the_key_is_stored(desk, answering, capsys):
+    url, _ = answering(200)
+    free = url.rpartition(":")[0]
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        assert desk.login("litellm", base_url=f"{free}:{held.getsockname()[1]}", check=True) == 0
+    assert "the key could not be checked: gateway 'litellm'" in capsys.readouterr().err
+    assert desk.in_keyring("litellm").key == KEY
+
+
+def test_elsewhere_a_key_is_checked_by_counting_tokens_with_all_that_the_gateway_wants(desk, answering):
+    url, got = answering(200)
+    desk.configure(
+        f"gateways:\n  corp: {{base_url: '{url}/x', headers: {{x-team: core, x-session: '{{session}}', x-second: {{credential: {{keyring: other}}}}}},"
+        " models: {claude-*: house}, paths: {/v1/messages/count_tokens: /count}}\n"
+    )
+    system_keyring.write("other", Stored("second-key", (url,)), desk.places.home)
+    desk.login("corp", check=True)
+    ((method, path, fields, body),) = got
+    assert (method, path) == ("POST", "/x/count")
+    assert (fields["x-api-key"], fields["x-second"], fields["x-team"]) == (KEY, "second-key", "core")
+    assert "x-session" not in fields
+    assert json.loads(body)["model"] == "house"
+
+
+def test_a_key_beside_the_clients_login_cannot_be_checked_alone(desk, capsys):
+    desk.configure("gateways: {edgee: {beside: true}}\n")
+    desk.login("edgee", check=True)
+    assert "cannot be checked" in capsys.readouterr().err
+
+
+@pytest.fixture
 def daemon(desk):
     fake = Path(__file__).parent.parent / "fakes" / "daemon.py"
     with subprocess.Popen([sys.executable, fake, desk.places.state_dir], stdout=subprocess.PIPE) as process:
@@ -285,6 +444,9 @@ def test_on_a_terminal_the_key_is_asked_for_and_not_shown(desk):
         while b"(not shown): " not in shown:
             shown += screen.read(1024)
         screen.write(f"{KEY}\n".encode())
+        while b"[Y/n] " not in shown:
+            shown += screen.read(1024)
+        screen.write(b"n\n")
         try:
             while more := screen.read(1024):
                 shown += more

@@ -46,7 +46,7 @@ def test_a_preset_holds_what_a_users_own_file_might(preset: Preset):
         (scalars.variable_name, (*preset.variables, *preset.agent_env)),
         (scalars.header_name, (*preset.also_accepts, *preset.headers)),
         (scalars.header_value, preset.headers.values()),
-        (scalars.path, (*preset.paths, *preset.paths.values())),
+        (scalars.path, (*preset.paths, *preset.paths.values(), preset.check or "/")),
         (scalars.tag, (*preset.models, *preset.models.values())),
         (scalars.literal, preset.agent_env.values()),
     ):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sidecar.config.settings import Settings
+    from sidecar.credentials.vault import Vault
     from sidecar.launch.daemon_state import State
     from sidecar.launch.places import Places
 
@@ -48,10 +49,13 @@ _STATES = {"bound_elsewhere": "bound to another address", "locked": "keyring loc
 
 
 def gateways(args: Namespace) -> int:
-    settings = load(args.places)
+    return list_gateways(args.places, load(args.places), as_json=args.json)
+
+
+def list_gateways(places: Places, settings: Settings, *, as_json: bool = False) -> int:
     names = tuple(settings.gateways)
-    keys = dict(zip(names, look_up(args.places, settings, client.verified(args.places), names), strict=True))
-    if args.json:
+    keys = dict(zip(names, look_up(places, settings, client.verified(places), names), strict=True))
+    if as_json:
         print(
             json.dumps({"active": settings.gateway, "gateways": [_row(settings, name, keys[name]) for name in names]}, ensure_ascii=False)
         )
@@ -105,12 +109,17 @@ def _ask(places: Places, state: State, name: str) -> Key:
     )
 
 
-async def _look_here(places: Places, settings: Settings, names: Sequence[str]) -> list[Key]:
+def vault_here(places: Places, settings: Settings) -> Vault:
+    """Keys as this shell has them, without the daemon."""
     from sidecar.credentials.vault import Variables, Vault  # noqa: PLC0415 - the keyring is not needed while a sidecar runs
 
     variables = Variables()
     variables.update(os.environ, settings.variables)
-    vault = Vault(places.keys, variables, places.home)
+    return Vault(places.keys, variables, places.home)
+
+
+async def _look_here(places: Places, settings: Settings, names: Sequence[str]) -> list[Key]:
+    vault = vault_here(places, settings)
 
     async def look(name: str) -> Key:
         gateway = settings.gateways[name]

@@ -1,23 +1,29 @@
-"""`sidecar login` and `logout`: a gateway's key goes into the keyring, or with --file into a file, and out again.
+"""`sidecar login` and `logout`: a gateway's key is checked, goes into the keyring, or with --file into a file, and out again.
 
 The key comes from a terminal without echo or from stdin, never from the command line, where other processes could read it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.config.load import load
+from sidecar.cli.setup.gateways import list_gateways, vault_here
+from sidecar.config import scalars
+from sidecar.config.edit import with_entry
+from sidecar.config.load import load, parsed, read
+from sidecar.config.save import save
 from sidecar.credentials import stored, system_keyring
 from sidecar.credentials.stored import NoKeyring, Stored
-from sidecar.errors import CredentialFailed, SidecarError, UsageError
+from sidecar.errors import ConfigError, CredentialFailed, SidecarError, UsageError
 from sidecar.gateways.gateway import Gateway, KeyFile, Keyring, Secret, Source
+from sidecar.gateways.presets import presets, unknown_gateway
 from sidecar.launch import client, passes
-from sidecar.launch.names import UnknownGateway
-from sidecar.launch.surroundings import say
+from sidecar.launch.surroundings import note, say
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +55,10 @@ class _Entry:
 
 
 def login(args: argparse.Namespace) -> int:
-    settings = load(args.places)
+    if args.gateway is None:
+        return _which(args.places)
+    added = None if args.base_url is None else _with_base_url(args.places, args.gateway, args.base_url)
+    settings = load(args.places) if added is None else parsed(added, args.places.config_file)
     entry = _entry(settings, args.gateway)
     if args.file and not entry.may_be_file:
         raise UsageError(
@@ -60,6 +69,11 @@ def login(args: argparse.Namespace) -> int:
         _check_keyring(entry)  # before a key is asked for in vain
     key = _key_from_person(entry) if sys.stdin.isatty() else _key_from_stdin(args)
     _warn_of_other_gateways_key(key, entry)
+    if _wants_check(args, entry):
+        _check(args.places, settings, entry, key)
+    if added is not None:
+        save(args.places.config_file, added)
+        print(f"Wrote {args.gateway} into {args.places.config_file}.")
     if args.file:
         _store_in_file(args.places, entry, key)
     else:
@@ -67,6 +81,98 @@ def login(args: argparse.Namespace) -> int:
     _tell_daemon(args.places)
     print(f"Next: sidecar run -g {entry.gateways[0].name} -- claude")
     return 0
+
+
+def _which(places: Places) -> int:
+    """`sidecar login` without a gateway: show which there are."""
+    list_gateways(places, settings := load(places))
+    note("which gateway is the key for? sidecar login GATEWAY")
+    for name, preset in presets().items():
+        if preset.base_url is None and name not in settings.gateways:
+            note(f"{name} runs at an address of your own: sidecar login {name} --base-url https://…")
+    return UsageError.exit_code
+
+
+def _with_base_url(places: Places, name: str, base_url: str) -> str | None:
+    """The configuration's text with a gateway `name` at `base_url`; None if it has that already.  Raises `UsageError`."""
+    path = places.config_file
+    if name not in presets():
+        raise UsageError(
+            f"there is no preset {name!r}, and --base-url says only where one runs", "sidecar config edit, and write a gateway of your own"
+        )
+    settings = load(places)
+    if name in settings.configured:
+        if settings.gateways[name].base_url == base_url.rstrip("/"):
+            return None
+        raise UsageError(f"{path} has {name} at {settings.gateways[name].base_url} already", "change it there: sidecar config edit")
+    try:
+        text = read(path)
+    except FileNotFoundError:
+        text = ""
+    try:
+        edited = with_entry(text, name, scalars.url(base_url))
+        parsed(edited, path)
+    except ValueError as error:
+        raise UsageError(f"--base-url {error}", f"like: sidecar login {name} --base-url https://llm.example.com") from None
+    except ConfigError as error:
+        # The place is one in a text that nobody has.
+        why = error.faults[0].partition(f"gateways.{name}.base_url: ")[2] or error.message
+        raise UsageError(f"--base-url {why}", f"like: sidecar login {name} --base-url https://llm.example.com") from None
+    return edited
+
+
+def _wants_check(args: argparse.Namespace, entry: _Entry) -> bool:
+    """Asks a person; who pipes a key in, or does without the question, says it with --check or --no-check."""
+    gateway = entry.gateways[0]
+    if args.check is not None:
+        return bool(args.check)
+    if gateway.beside or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"Check it with {gateway.origin} now, by a request that costs nothing? [Y/n] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+
+def _check(places: Places, settings: Settings, entry: _Entry, key: str) -> None:
+    """Raises `CredentialFailed` if the gateway refuses the key.  Whatever else is in the way is only said."""
+    from sidecar.proxy import key_check  # noqa: PLC0415 - nothing else here talks to gateways
+
+    gateway = entry.gateways[0]
+    if gateway.beside:
+        say(f"{gateway.name} takes its key beside the client's own login, so the key alone cannot be checked")
+        return
+    try:
+        status = asyncio.run(_answer(places, settings, entry, key))
+    except TimeoutError:
+        say(f"the key could not be checked: {gateway.name} did not answer within {key_check.SECONDS:g} s")
+        return
+    except SidecarError as error:
+        say(f"the key could not be checked: {error.message}", error.hint)
+        return
+    match key_check.verdict(status):
+        case key_check.Verdict.TAKEN:
+            print(f"{gateway.name} takes the key.")
+        case key_check.Verdict.REFUSED:
+            hint = f"copy it again, in one piece; or store it all the same: sidecar login {gateway.name} --no-check"
+            raise CredentialFailed(f"{gateway.name} refused the key ({status}), so it was not stored", hint)
+        case key_check.Verdict.UNCLEAR:
+            say(f"{gateway.name} answered {status}, which does not tell whether it takes the key")
+
+
+async def _answer(places: Places, settings: Settings, entry: _Entry, key: str) -> int:
+    """The status that the gateway answers a free request with, `key` in the place where this entry's key goes."""
+    from sidecar.proxy import key_check  # noqa: PLC0415 - nothing else here talks to gateways
+
+    gateway = entry.gateways[0]
+    vault = vault_here(places, settings)
+
+    async def value(secret: Secret) -> str:
+        if {Keyring(entry.name), KeyFile(entry.name)} & set(secret.sources):
+            return key
+        return await vault.secret(secret, origin=gateway.origin, gateway=gateway.name)
+
+    secrets = {name: await value(secret) for name, secret in gateway.headers if isinstance(secret, Secret)}
+    return await key_check.ask(gateway, await value(gateway.credential), secrets, os.environ.get)
 
 
 def logout(args: argparse.Namespace) -> int:
@@ -106,7 +212,7 @@ def _entry(settings: Settings, name: str) -> _Entry:
             f"the gateway {name!r} does not take its key from the keyring: {settings.path} names another source",
             "provide the key there, or remove the gateway's `credential`",
         )
-    raise UnknownGateway(name, settings.gateways)
+    raise unknown_gateway(name, settings.gateways)
 
 
 def _sources(gateway: Gateway) -> Iterator[Source]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from sidecar.cli.setup.gateways import look_up, missing
@@ -11,11 +10,10 @@ from sidecar.config import document
 from sidecar.config.check import known_gateways
 from sidecar.config.edit import with_gateway
 from sidecar.config.load import load, parsed, read
+from sidecar.config.save import save
 from sidecar.errors import UsageError
-from sidecar.gateways.presets import presets
+from sidecar.gateways.presets import unknown_gateway
 from sidecar.launch import client, project
-from sidecar.launch.names import UnknownGateway
-from sidecar.launch.places import new_private, private_folder
 from sidecar.launch.surroundings import note
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def use(args: Namespace) -> int:
         text = None
     edited = _edited(text or "", path, name)
     if edited != text:
-        _write(path, edited, is_new=text is None)
+        save(path, edited)
     settings = load(args.places)
     print(f"{name} is the active gateway" + (", as before." if edited == text else f" now: {path}"))
 
@@ -52,13 +50,13 @@ def _use_here(args: Namespace) -> int:
     name, cwd = args.gateway, os.getcwd()
     settings = load(args.places)
     if name not in settings.gateways:
-        raise UnknownGateway(name, settings.gateways)
+        raise unknown_gateway(name, settings.gateways)
     path = project.find(cwd)
     text = project.read(args.places, path).content if path else ""
     path = path or os.path.join(project.root(cwd), project.FILE)
     edited = with_gateway(text, name)
     if edited != text:
-        _write(path, edited, is_new=not text, mode=0o644)
+        save(path, edited, mode=0o644)
     project.remember(args.places, project.read(args.places, path), is_trusted=True)
     print(f"Sessions that start below {os.path.dirname(path)} use {name}: {path}")
     print("Running sessions stay where they are.")
@@ -83,28 +81,10 @@ def _edited(text: str, path: str, name: str) -> str:
         parsed(text, path)
     known = known_gateways(found)
     if name not in known:
-        if name in presets():
-            raise UsageError(f"{name} runs where you say", f"write into {path}, under gateways: {name}: {{base_url: https://…}}")
-        raise UnknownGateway(name, known)
+        raise unknown_gateway(name, known)
     edited = with_gateway(text, name)
     parsed(edited, path)
     return edited
-
-
-def _write(path: str, text: str, *, is_new: bool, mode: int = 0o600) -> None:
-    """In one step, through a link to its target.  The mode is kept; `mode` is that of a new file."""
-    target = os.path.realpath(path)
-    if is_new:
-        private_folder(os.path.dirname(target))
-    else:
-        mode = stat.S_IMODE(os.stat(target).st_mode)
-    temporary = new_private(target, text.encode())
-    try:
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
-    except OSError:
-        os.unlink(temporary)
-        raise
 
 
 def _what_follows(settings: Settings, state: State | None) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.config.load import load
 from sidecar.errors import SidecarError, UsageError
+from sidecar.gateways.presets import unknown_gateway
 from sidecar.launch import executable
-from sidecar.launch.names import UnknownGateway
 from sidecar.launch.places import new_private
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def wrapper(args: Namespace) -> int:
     gateways = load(args.places).gateways
     if args.gateway not in gateways:
-        raise UnknownGateway(args.gateway, gateways)
+        raise unknown_gateway(args.gateway, gateways)
     agent = _agent(args.agent)
     folder = os.path.abspath(os.path.expanduser(args.dir))
     target = os.path.join(folder, _file_name(args.name or f"{_stem(agent)}-{args.gateway}"))
