@@ -6,6 +6,8 @@ Importing this file imports keyring, which takes longer than most commands do: i
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ import keyring
 import keyring.core
 from keyring.backends import chainer, fail, null
 from keyring.errors import InitError, KeyringLocked, NoKeyringError
+from keyring.util import platform_
 
 from sidecar.credentials.stored import KeyringIsLocked, NoKeyring, Stored, from_text, to_text
 from sidecar.errors import CredentialFailed
@@ -25,9 +28,20 @@ if TYPE_CHECKING:
 
 SERVICE = "sidecar"
 
-_INSTALL = (
-    "install and unlock one (on Linux gnome-keyring or KWallet), or take the key from a variable or a command (`credential` in config.yaml)"
+_ELSEWHERE = "or take the key from a variable or a command (`credential` in config.yaml)"
+_INSTALL = f"install and unlock one (on Linux gnome-keyring or KWallet), {_ELSEWHERE}"
+_SWITCHED_OFF = (
+    "unset PYTHON_KEYRING_BACKEND"
+    if os.environ.get("PYTHON_KEYRING_BACKEND")
+    else (f"take default-keyring out of {os.path.join(platform_.config_root(), 'keyringrc.cfg')}")
 )
+_UNPROTECTED = f"{sys.executable} -m pip uninstall keyrings.alt"
+
+#: What opens a locked keyring on this system.
+UNLOCK = {
+    "darwin": "security unlock-keychain",
+    "linux": "gnome-keyring-daemon --replace --unlock    (type the keyring's password, then Ctrl-D twice), or log in to the desktop",
+}.get(sys.platform, "unlock it")
 
 
 def read(name: str, home: str | None = None) -> Stored | None:
@@ -85,9 +99,9 @@ def refuse_unsafe(backend: KeyringBackend) -> None:
         if isinstance(member, fail.Keyring):
             raise NoKeyring(f"no keyring can be reached on this machine (the backend is {name})", _INSTALL)
         if isinstance(member, null.Keyring):
-            raise NoKeyring(f"the keyring is switched off: its backend {name} keeps nothing", _INSTALL)
+            raise NoKeyring(f"the keyring is switched off: its backend {name} keeps nothing", f"{_SWITCHED_OFF}, {_ELSEWHERE}")
         if any(kind.__module__.startswith("keyrings.alt.") for kind in type(member).__mro__):
-            raise NoKeyring(f"the keyring's backend {name} does not protect what it keeps", f"uninstall keyrings.alt; {_INSTALL}")
+            raise NoKeyring(f"the keyring's backend {name} does not protect what it keeps", f"{_UNPROTECTED}, {_ELSEWHERE}")
 
 
 def class_name(backend: KeyringBackend) -> str:
@@ -113,7 +127,7 @@ def _translated() -> Iterator[None]:
         raise NoKeyring(f"no keyring can be reached on this machine ({_words(error)})", _INSTALL) from error
     except (InitError, KeyringLocked) as error:
         raise KeyringIsLocked(
-            f"the keyring is locked ({_words(error)})", "unlock it, as by logging in to the desktop; or do without it: sidecar login --file"
+            f"the keyring is locked ({_words(error)})", f"{UNLOCK}; or keep the key in a file: sidecar login GATEWAY --file"
         ) from error
     except Exception as error:
         raise CredentialFailed(f"the keyring failed ({_words(error)})", "sidecar doctor") from error

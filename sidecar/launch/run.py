@@ -76,19 +76,19 @@ def ignored_settings(environment: Mapping[str, str], cwd: str | None) -> Iterato
             yield file, names
 
 
-def settings_files(environment: Mapping[str, str], cwd: str | None) -> Iterator[tuple[str, list[str]]]:
-    """Claude's settings files, the user's and the project's, each with the names of the variables that it sets."""
+def settings_files(environment: Mapping[str, str], cwd: str | None) -> Iterator[tuple[str, dict[str, object]]]:
+    """Claude's settings files, the user's and the project's, each with the variables that it sets."""
     user = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(os.path.expanduser("~"), ".claude")
     files = [os.path.join(user, "settings.json")]
     if cwd is not None:
         files += [os.path.join(cwd, ".claude", name) for name in ("settings.json", "settings.local.json")]
-    for file in files:
+    for file in dict.fromkeys(files):  # at home, the project's is the user's
         try:
             variables = lean_json.loads(read_regular(file, _LARGEST_SETTINGS).removeprefix(_BYTE_ORDER_MARK))["env"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if isinstance(variables, dict):
-            yield file, list(variables)
+            yield file, variables
 
 
 def _is_ignored(name: str) -> bool:

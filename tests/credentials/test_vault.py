@@ -93,7 +93,7 @@ async def test_without_a_keyring_on_the_machine_the_other_sources_serve(desk, us
     assert await desk.ask(*USUAL) == "from-the-variable"
     with pytest.raises(NoCredential) as missing:
         await desk.ask(Keyring("vercel"))
-    assert "install" in missing.value.hint
+    assert "default-keyring" in missing.value.hint
 
 
 async def test_a_locked_keyring_is_a_failure_only_when_no_other_source_has_the_key(desk, use_keyring):

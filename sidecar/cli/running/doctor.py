@@ -5,54 +5,41 @@ Looks, and changes nothing; sends no request to anybody but the sidecar itself: 
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import os
 import platform
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from sidecar import __version__
-from sidecar.cli.setup.gateways import look_up
+from sidecar.cli.running.gateway_findings import Finding, gateway_findings
 from sidecar.config.load import load
-from sidecar.credentials import system_keyring
-from sidecar.errors import ConfigError, SidecarError
+from sidecar.errors import ConfigError
 from sidecar.launch import client
+from sidecar.launch.passes import PREFIX
 from sidecar.launch.prepare import LEDGER_HINT, ledger_error, mismatches
 from sidecar.launch.run import ignored_settings, settings_files
 from sidecar.launch.surroundings import legible, working_folder
-from sidecar.proxy.dial import dial, endpoint
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
-    from sidecar.config.settings import Settings
     from sidecar.launch.daemon_state import State
     from sidecar.launch.places import Places
 
-CONNECT_SECONDS = 5.0
 _MARKS = {"ok": "✓", "warning": "!", "failure": "✗"}
 #: In a settings file these would send Claude Code elsewhere, if `run` did not set the host flag.
 _BYPASSES = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
 _LIBRARIES = ("aiohttp", "httptools", "keyring", "msgspec", "uvloop")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`level` is ok, warning or failure; `hint` says what to type."""
-
-    level: str
-    what: str
-    hint: str = ""
-
-
 def doctor(args: Namespace) -> int:
-    findings = list(_examined(args.places))
+    findings = list(dict.fromkeys(_examined(args.places)))  # each fault once
     failed = any(finding.level == "failure" for finding in findings)
     if args.json:
         print(json.dumps({"healthy": not failed, "findings": [asdict(finding) for finding in findings]}))
@@ -71,14 +58,14 @@ def _examined(places: Places) -> Iterator[Finding]:
         settings = load(places)
         yield Finding("ok", f"configuration: {settings.path or 'none, the defaults hold'}")
     except ConfigError as error:
-        for fault in error.faults:
-            yield Finding("failure", fault, error.hint)
+        *others, last = error.faults
+        yield from (Finding("failure", fault) for fault in others)
+        yield Finding("failure", last, error.hint)
     state = client.verified(places)
     yield from _daemon(places, state)
-    yield from _keyring()
     if settings is not None:
-        yield from _gateway(places, settings, state)
-    yield from _agent_settings()
+        yield from gateway_findings(places, settings, state)
+    yield from _agent_settings(state)
     yield from _shell()
 
 
@@ -104,49 +91,19 @@ def _daemon(places: Places, state: State | None) -> Iterator[Finding]:
         yield Finding("warning", mismatch, "sidecar restart")
 
 
-def _keyring() -> Iterator[Finding]:
-    try:
-        yield Finding("ok", f"keyring: {system_keyring.check()}")
-    except SidecarError as error:
-        yield Finding("warning", f"keyring: {error.message}", error.hint)
-
-
-def _gateway(places: Places, settings: Settings, state: State | None) -> Iterator[Finding]:
-    """The active one: whether its key is there, and whether anybody answers at its address."""
-    name = settings.gateway
-    gateway = settings.gateways[name]
-    key = look_up(places, settings, state, (name,))[0]
-    if key.key:
-        yield Finding("ok", f"gateway {name!r}: its key comes from {key.where}")
-    else:
-        yield Finding("failure", f"gateway {name!r}: {key.error or 'there is no key for it'}", f"sidecar login {name}")
-    if gateway.base_url.startswith("https:"):
-        yield _reached(settings, name)
-    elif not gateway.base_url.startswith("http://127."):
-        yield Finding("warning", f"gateway {name!r} is reached over plain http, {gateway.base_url}: its key can be read on the way")
-
-
-def _reached(settings: Settings, name: str) -> Finding:
-    """One connection, TLS included, and no request."""
-
-    async def connect() -> str:
-        place = endpoint(settings.gateways[name], os.environ.get)
-        connection = await dial(place, CONNECT_SECONDS)
-        connection.close()
-        await asyncio.sleep(0)
-        return f" through the proxy {place.proxy[0]}:{place.proxy[1]}" if place.proxy else ""
-
-    try:
-        return Finding("ok", f"gateway {name!r}: {settings.gateways[name].base_url} answers{asyncio.run(connect())}")
-    except SidecarError as error:
-        return Finding("failure", f"gateway {name!r}: {error.message}", error.hint)
-
-
-def _agent_settings() -> Iterator[Finding]:
+def _agent_settings(state: State | None) -> Iterator[Finding]:
     """Claude Code's settings files: what would bypass the sidecar in a plain `claude`, what `run` makes ineffective."""
     cwd = working_folder()
     for file, variables in settings_files(os.environ, cwd):
-        if bypassing := [name for name in _BYPASSES if name in variables]:
+        address = variables.get("ANTHROPIC_BASE_URL")
+        if any(isinstance(value, str) and PREFIX in value for value in variables.values()):
+            # The sidecar's own: what `env --json` prints.
+            if state is not None and address != client.base_url(state):
+                what = (
+                    f"{file} sends a plain `claude` to {address or 'its usual address'}, and the sidecar serves on {client.base_url(state)}"
+                )
+                yield Finding("warning", what, "put there what this prints: sidecar env --json")
+        elif bypassing := [name for name in _BYPASSES if variables.get(name)]:
             yield Finding(
                 "warning", f"{file} sets {', '.join(bypassing)}: a plain `claude` goes that way", "start it with: sidecar run -- claude"
             )

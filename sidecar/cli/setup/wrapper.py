@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING
 from sidecar.config.load import load
 from sidecar.errors import SidecarError, UsageError
 from sidecar.gateways.presets import unknown_gateway
-from sidecar.launch import executable
+from sidecar.launch import executable, places
 from sidecar.launch.places import new_private
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator, Mapping
+
+#: The words behind the sidecar's own path in a wrapper.
+_STARTS = re.compile(r" (--config (?P<config>[^\n]+) )?run -g (?P<gateway>[A-Za-z0-9._-]+) -- ")
 
 
 def wrapper(args: Namespace) -> int:
@@ -73,6 +78,26 @@ def _cmd(sidecar: list[str], gateway: str, agent: str) -> str:
         f"if not exist {quoted} set SIDECAR_AGENT={name}",
     )
     return "\r\n".join((*lines, f"%SIDECAR_COMMAND% {' '.join(words)} %SIDECAR_AGENT% %*", ""))
+
+
+def wrappers(environ: Mapping[str, str], config_file: str) -> Iterator[tuple[str, str]]:
+    """Path and gateway of every wrapper on PATH and in `~/.local/bin` whose configuration is `config_file`."""
+    usual = places.find(environ).config_file
+    folders = [*environ.get("PATH", "").split(os.pathsep), os.path.expanduser("~/.local/bin")]
+    for folder in dict.fromkeys(os.path.realpath(folder) for folder in folders if folder):
+        try:
+            paths = sorted(entry.path for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+        except OSError:
+            continue
+        for path in filter(executable.is_wrapper, paths):
+            if (found := _STARTS.search(_text(path))) and (found["config"] or usual) == config_file:
+                yield path, found["gateway"]
+
+
+def _text(path: str) -> str:
+    """With every word as it is, out of its quotes."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().replace("'", "").replace('"', "")
 
 
 def own_command() -> str:
