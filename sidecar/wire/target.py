@@ -21,6 +21,8 @@ _VISIBLE = re.compile(r"[!-~]+")
 # To a server that decodes the path before it writes it down, a line end begins a header field.
 _LINE_END = re.compile("%0[ad]", re.IGNORECASE)
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
+# To one that decodes the path before it takes it apart, the path ends here.
+_END_OF_PATH = re.compile(r"[?#\0]")
 
 
 class Kind(StrEnum):
@@ -121,14 +123,15 @@ def call_of(method: str, path: str) -> Call:
 
 
 def folded(path: str) -> str:
-    """The path as the most lenient server reads it: percent-encoding undone, backslashes turned, parameters dropped, repeated slashes
-    and dot segments resolved.
+    """The path as the most lenient server reads it: percent-encoding undone, backslashes turned, parameters and an encoded query
+    dropped, repeated slashes and dot segments resolved.
     """
     for _ in range(_MOST_DECODINGS):
         decoded = unquote(path)
         if decoded == path:
             break
         path = decoded
+    path = _END_OF_PATH.split(path, maxsplit=1)[0]
     kept: list[str] = []
     for segment in path.replace("\\", "/").split("/"):
         name = segment.partition(";")[0]
@@ -164,9 +167,9 @@ class Target(NamedTuple):
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether servers read the path in different ways: dot segments, backslashes, parameters, a slash or a percent sign encoded."""
+        """Whether servers read the path in different ways: dot segments, backslashes, parameters; an encoded slash, percent sign or end."""
         decoded = unquote(self.path)
-        if any(sign in decoded for sign in ("\\", ";", "%", "\0")) or _ENCODED_SLASH.search(self.path):
+        if any(sign in decoded for sign in ("\\", ";", "%")) or _END_OF_PATH.search(decoded) or _ENCODED_SLASH.search(self.path):
             return True
         return any(part in {".", ".."} for part in decoded.split("/"))
 

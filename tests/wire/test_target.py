@@ -50,7 +50,7 @@ NO_CALLS = (
 #: Ways in which servers that fold paths let one be spelled: what stands before it, and what each slash and letter may be.
 PREFIXES = ("", "/v1", "/api", "/api/v1", "//", "/openai/deployments/d", "/v1/v1", "/x/.", "/x/..")
 SLASHES = ("/", "//", "/./", "/x/../", "%2f", "%2F", "\\", "/;a=b/")
-ENDS = ("", "/", "//", "/.", ";a", "%20", "/%2e")
+ENDS = ("", "/", "//", "/.", ";a", "%20", "/%2e", "%3Fbeta=true", "%23", "%00.json", "%253f")
 
 
 @pytest.mark.parametrize(("path", "call"), CALLS.items(), ids=CALLS)
@@ -101,7 +101,17 @@ def test_any_spelling_that_servers_fold_is_the_same_call(path, prefix, slashes, 
     "path",
     [
         *("/v1/../keys", "/v1/%2e%2e/keys", "/v1/%252e%252e/keys", "/v1/..%2fkeys", "/v1\\..\\keys", "/v1/./x", "/v1/..;/keys"),
-        *("/v1/%2e%2e;/keys", "/v1/..%3b/keys", "/v1/messages;x", "/v1%2Fkeys", "/v1%5Ckeys", "/v1/a%00", "/v1/%256d"),
+        *(
+            "/v1/%2e%2e;/keys",
+            "/v1/..%3b/keys",
+            "/v1/messages;x",
+            "/v1%2Fkeys",
+            "/v1%5Ckeys",
+            "/v1/a%00",
+            "/v1/%256d",
+            "/v1/messages%3F",
+            "/v1/a%23",
+        ),
     ],
 )
 def test_what_servers_read_in_different_ways_is_ambiguous(path):
