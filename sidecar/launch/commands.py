@@ -128,6 +128,7 @@ COMMANDS = (
         (
             argument("-f", "--follow", action="store_true", help="go on as it grows"),
             argument("-n", "--lines", metavar="N", type=int, default=100, help="how many lines to begin with (default: %(default)s)"),
+            argument("--json", action="store_true", help="every field, as the log has it"),
         ),
         "sidecar.cli.running.logs:logs",
     ),
