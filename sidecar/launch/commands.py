@@ -27,6 +27,7 @@ _JSON = argument("--json", action="store_true", help="print JSON")
 _TTL = argument("--ttl", metavar="TIME", default="90d", help="how long the pass is good for: 45m, 8h, 90d (default: %(default)s)")
 _HERE = argument("--here", action="store_true", help="count it under this folder's project, and follow its .sidecar.yaml")
 
+_ORDERS = ("time", "cost", "input", "output", "requests", "name")
 _DIMENSIONS = ("session", "model", "gateway", "tag", "agent", "project", "repo", "branch", "client", "day", "hour", "request")
 
 
@@ -159,6 +160,8 @@ COMMANDS = (
             argument("--until", metavar="WHEN", help="the same (default: now)"),
             argument("-s", "--session", metavar="ID", help="this session's story; its beginning is enough (with --by: only this session)"),
             argument("-g", "--gateway", metavar="GATEWAY", help="only this gateway"),
+            argument("--sort", choices=_ORDERS, metavar="ORDER", help=f"one of {', '.join(_ORDERS)}, the most last (default: time)"),
+            argument("--limit", metavar="N", type=int, help="only the last N rows; the total is of all"),
             argument("--reprice", action="store_true", help="first compute the cost of these requests anew, at today's table and terms"),
             _JSON,
             argument("--csv", action="store_true", help="print CSV"),

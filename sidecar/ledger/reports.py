@@ -6,6 +6,7 @@ number of requests that have none beside it.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, TypedDict
 
 from sidecar.clock import moment
@@ -17,7 +18,7 @@ from sidecar.pricing.names import canonical
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     Row = Mapping[str, object]
@@ -36,6 +37,8 @@ KEYS = {
     "day": "strftime('%Y-%m-%d', first, 'localtime')",
     "hour": "strftime('%Y-%m-%dT%H:00', first, 'localtime')",
 }
+#: What a session's row says beside its sums: columns of `quarters`, and the names under which their values are listed.
+_MET = {"project": "projects", "gateway": "gateways", "client": "clients"}
 _INPUT_SIDE = tuple(name for name in TOKENS if name != "output_tokens")
 _COLUMNS = ", ".join(NAMES)
 
@@ -60,20 +63,21 @@ def report(
 ) -> Report:
     """What was used from `since` up to, not including, `until`.
 
-    With `by` "request" the rows are the ledger's own, of every kind, oldest first.  No ledger is an empty one.
+    With `by` "request" the rows are the ledger's own, of every kind, oldest first.  Sessions are listed by their last request, the
+    newest last, each with the projects, gateways and clients that were met.  No ledger is an empty one.
     """
     begin, end = (when.timestamp() if when else None for when in (since, until))
     only = {name: value for name, value in (("session", session), ("gateway", gateway)) if value is not None}
     with reading(path) as connection:
 
-        def grouped(key: str) -> list[Row]:
-            return [dict(row) for row in connection.execute(*question(key, begin, end, only))]
+        def grouped(key: str, met: Sequence[str] = ()) -> list[Row]:
+            return [dict(row) for row in connection.execute(*question(key, begin, end, only, met))]
 
         if by == "request":
             rows, sums = _requests(connection, begin, end, only), grouped("NULL")
         else:
-            found = grouped(KEYS[by])
-            rows = _by_model(found) if by == "model" else [{"key": row["key"], **_shown(row)} for row in found]
+            found = grouped(KEYS[by], tuple(_MET) if by == "session" else ())
+            rows = _ROWS.get(by, _by_key)(found)
             sums = grouped("NULL") if by == "tag" else found  # a request with two tags is in the total once
     period = [moment(seconds) if seconds is not None else None for seconds in (begin, end)]
     return Report(by=by, since=period[0], until=period[1], rows=rows, total=_shown(_added(sums)))
@@ -87,6 +91,18 @@ def report_of_run(path: str, session: str, run: str) -> Report:
     return Report(by="session", since=None, until=None, rows=rows, total=_shown(_added(sums)))
 
 
+def _by_key(sums: Iterable[Row]) -> list[Row]:
+    return [{"key": row["key"], **_shown(row)} for row in sums]
+
+
+def _by_session(sums: Iterable[Row]) -> list[Row]:
+    newest_last = sorted(sums, key=lambda row: str(row["last"]))
+    return [
+        {"key": row["key"], **{name: sorted(json.loads(str(row[column]))) for column, name in _MET.items()}, **_shown(row)}
+        for row in newest_last
+    ]
+
+
 def _by_model(sums: Iterable[Row]) -> list[Row]:
     """A row for each model, whatever gateways call it; `spellings` are the names that were met."""
     models: dict[str | None, list[Row]] = {}
@@ -96,6 +112,9 @@ def _by_model(sums: Iterable[Row]) -> list[Row]:
         {"key": model, "spellings": sorted(str(row["key"]) for row in rows if row["key"] is not None), **_shown(_added(rows))}
         for model, rows in models.items()
     ]
+
+
+_ROWS = {"model": _by_model, "session": _by_session}
 
 
 def _requests(connection: sqlite3.Connection, since: float | None, until: float | None, only: Mapping[str, str]) -> list[Row]:

@@ -21,17 +21,21 @@ _COLUMNS = ", ".join(COLUMNS)
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in NUMBERS)
 
 
-def question(key: str, since: float | None, until: float | None, only: Mapping[str, str]) -> tuple[str, Sequence[object]]:
+def question(
+    key: str, since: float | None, until: float | None, only: Mapping[str, str], met: Sequence[str] = ()
+) -> tuple[str, Sequence[object]]:
     """SQL and its values: the sums of requests from `since` up to, not including, `until` (epoch seconds), grouped by the SQL `key`.
 
-    `only`: columns and the one value wanted.  A `key` that speaks of `tag` counts a request once for each of its tags.
+    `only`: columns and the one value wanted.  A `key` that speaks of `tag` counts a request once for each of its tags.  Of each column
+    in `met` a group has the values that were met, as a JSON list.
     """
     ended, values = ended_requests(since, until, only)
     # The plus keeps SQLite from reading a whole year by its start: open rows have an index of their own.
     arm = _arm(_COLUMNS, "counted", "+started_at", (_text(since), _text(until)), only, "finished_at IS NULL")
     tags = "LEFT JOIN json_each(tags) AS tag" if "tag." in key else ""
     used = f"{ended} UNION ALL {arm[0]}"
-    sums = f"SELECT {key} AS key, {_SUMS}, min(first) AS first, max(last) AS last"
+    lists = "".join(f", json_group_array(DISTINCT {name}) FILTER (WHERE {name} IS NOT NULL) AS {name}" for name in met)
+    sums = f"SELECT {key} AS key, {_SUMS}, min(first) AS first, max(last) AS last{lists}"
     return f"{sums} FROM ({used}) {tags} GROUP BY 1 ORDER BY first, key", [*values, *arm[1]]
 
 

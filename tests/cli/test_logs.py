@@ -64,11 +64,11 @@ def test_a_line_is_made_readable():
         ),
         (
             {"status": None, "outcome": "unreachable", "cost_nanousd": None, "model_served": "m" * 300},
-            "01-02 12:04:05   – mmmmmmmmmmmmmmmmmmmmm…  23,345     678        ?   2.4s 26791097 unreachable",
+            "01-02 12:04:05   \N{EN DASH} mmmmmmmmmmmmmmmmmmmmm…  23,345     678        ?   2.4s 26791097 unreachable",
         ),
         (
             {"kind": "other", "path": "/v1/models", "session": None},
-            "01-02 12:04:05 200 /v1/models                   –       –        –   2.4s –",
+            "01-02 12:04:05 200 /v1/models                   \N{EN DASH}       \N{EN DASH}        \N{EN DASH}   2.4s \N{EN DASH}",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.reports.usage import _cell
+from sidecar.cli.reports.usage import _cell, _short_names
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading, Usage
 
@@ -55,9 +56,9 @@ def usage(home, *words: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 
 def test_the_table_has_totals_and_shows_unknown_as_such(home, ledger):
-    done = usage(home, COLUMNS="140")
+    done = usage(home, "--by", "session", COLUMNS="160")
     assert done.returncode == 0
-    lines = [line.split() for line in done.stdout.splitlines()]
+    lines = [[line.split()[0], *line.split()[6 if "claude-cli" in line else 3 :]] for line in done.stdout.splitlines() if line.strip()]
     assert ["s1", "1", "1.23M", "5,000", "300", "7", "$7.41", "<1%", "3.5", "310ms", "0"] in lines
     assert ["late", "1", "?", "?", "?", "?", "$0.0000", "?", "?", "310ms", "1", "(100%)"] in lines
     assert ["total", "3", "1.23M", "5,000", "300", "14", "$7.41+?", "<1%", "3.5", "310ms", "1", "(33%)"] in lines
@@ -69,6 +70,60 @@ def test_no_line_is_wider_than_the_terminal(home, ledger, by, width):
     done = usage(home, "--by", by, COLUMNS=str(width))
     assert max(map(len, done.stdout.splitlines())) <= width
     assert "total" in done.stdout
+
+
+def test_a_session_says_when_where_through_what_and_by_whom(home, ledger):
+    shown = usage(home, COLUMNS="160").stdout
+    (line,) = [line for line in shown.splitlines() if line.split()[:1] == ["s1"]]
+    assert re.fullmatch(r" s1 +\d\d-\d\d \d\d:\d\d +sidecar +anthropic +claude-cli +1 .*", line)
+    row = next(row for row in json.loads(usage(home, "--json").stdout)["rows"] if row["key"] == "s1")
+    assert (row["projects"], row["gateways"], row["clients"]) == (["sidecar"], ["anthropic"], ["claude-cli"])
+
+
+@pytest.mark.parametrize(
+    ("order", "keys"),
+    [
+        ("time", ["s1", "\x1b[31mred\u202e", "late"]),
+        ("cost", ["\x1b[31mred\u202e", "late", "s1"]),
+        ("input", ["late", "\x1b[31mred\u202e", "s1"]),
+        ("name", ["\x1b[31mred\u202e", "late", "s1"]),
+    ],
+)
+def test_rows_are_sorted_as_asked_the_most_last(home, ledger, order, keys):
+    def shown(*words):
+        return json.loads(usage(home, "--json", "--sort", order, *words).stdout)
+
+    assert [row["key"] for row in shown()["rows"]] == keys
+    assert [row["key"] for row in shown("--limit", "2")["rows"]] == keys[-2:]
+    assert shown("--limit", "2")["total"]["requests"] == 3
+    assert [row["session"] for row in shown("--by", "request")["rows"]][-1] == keys[-1]
+    assert usage(home, "--sort", order, "--limit", "2").stdout.startswith("2 of 3 sessions since ")
+
+
+def test_a_limit_is_a_number_of_rows(home):
+    assert usage(home, "--limit", "0").returncode == 2
+
+
+def test_tags_say_that_they_overlap(home, ledger):
+    assert "A request with several tags is in the row of each of them" in usage(home, "--by", "tag").stdout
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["26791097f4881d91", "nightly-build-of-docs"], ["26791097", "nightly-build-of-docs"]),
+        (
+            ["26791097f4881d91", "26791097f4881d92", "6fa459ea-ee8a-3ca4-894e-db77e160355e"],
+            ["26791097f4881d91", "26791097f4881d92", "6fa459ea"],
+        ),
+    ],
+)
+def test_on_a_terminal_a_random_name_is_as_long_as_it_must_be(monkeypatch, names, shown):
+    rows = [{"key": name} for name in names]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert [*map(_short_names(rows), rows)] == shown
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert [*map(_short_names(rows), rows)] == names
 
 
 def test_what_came_over_the_wire_moves_no_cursor(home, ledger):

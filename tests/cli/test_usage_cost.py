@@ -52,7 +52,7 @@ def usage(home, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_subscriptions_cost_is_marked_and_a_difference_told(home):
     done = usage(home)
     costs = {
-        line.split()[0]: line.split()[6] for line in done.stdout.splitlines() if line.split() and line.split()[0] in ("s1", "s2", "s3")
+        line.split()[0]: line.split()[11] for line in done.stdout.splitlines() if line.split() and line.split()[0] in ("s1", "s2", "s3")
     }
     assert costs == {"s1": "$1.00", "s2": "~$1.00", "s3": "$1.00"}
     assert "~ $1.00 of it went through a subscription: what the tokens cost by the list" in done.stdout

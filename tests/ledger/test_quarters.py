@@ -32,10 +32,11 @@ PLAIN = """
         sum(CAST(round(reported_cost_usd * 1e9) AS INTEGER)) / 1e9 AS reported_cost_usd,
         sum(CAST(round(reported_cost_usd * 1e9) AS INTEGER) - cost_nanousd) / 1e9 AS reported_difference_usd,
         count(CASE WHEN outcome NOT IN ('complete', 'client_cancelled', 'unmetered') THEN 1 END) AS errors,
-        min(started_at) AS first, max(started_at) AS last
+        min(started_at) AS first, max(started_at) AS last{lists}
     FROM requests {tags} WHERE kind = 'inference' AND started_at >= ? AND started_at < ? {only}
-    GROUP BY 1 ORDER BY first, key
+    GROUP BY 1 ORDER BY {order}, key
 """
+LISTS = {"projects": "project", "gateways": "gateway", "clients": "client"}
 PLAIN_KEYS = KEYS | {
     "model": "coalesce(model_served, model_sent, model_requested)",
     "day": "strftime('%Y-%m-%d', started_at, 'localtime')",
@@ -47,8 +48,12 @@ def plain(path: str, by: str, since: float, until: float, only: str = "") -> lis
     tags = "LEFT JOIN json_each(tags) AS tag" if by == "tag" else ""
     with at_end_close(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
-        query = PLAIN.format(key=PLAIN_KEYS[by], tags=tags, only=only)
-        return [dict(row) for row in connection.execute(query, (moment(since), moment(until)))]
+        lists = LISTS if by == "session" else {}
+        listing = "".join(f", group_concat(DISTINCT {column}) AS {name}" for name, column in lists.items())
+        order = "last" if by == "session" else "first"
+        query = PLAIN.format(key=PLAIN_KEYS[by], tags=tags, only=only, lists=listing, order=order)
+        rows = [dict(row) for row in connection.execute(query, (moment(since), moment(until)))]
+    return [row | {name: sorted(row[name].split(",")) if row[name] else [] for name in lists} for row in rows]
 
 
 def reported(path: str, by: str, since: float, until: float, **only: str) -> list[dict[str, object]]:

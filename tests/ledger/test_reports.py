@@ -63,9 +63,12 @@ def keyed(found) -> dict:
 
 def test_a_session_adds_up_what_is_known(path):
     found = report(path)
-    assert [row["key"] for row in found["rows"]] == ["s2", "s1"]
-    assert found["rows"][1] == {
+    assert [row["key"] for row in found["rows"]] == ["s1", "s2"], "the one with the newest request comes last"
+    assert found["rows"][0] == {
         "key": "s1",
+        "projects": ["sidecar"],
+        "gateways": ["anthropic"],
+        "clients": ["claude-cli"],
         "requests": 3,
         "input_tokens": 20,
         "output_tokens": 14,
@@ -93,6 +96,7 @@ def test_a_session_adds_up_what_is_known(path):
         "unpriced_requests": 4,
         "cost_usd": 0.00027,
     }
+    assert found["rows"][1]["gateways"] == ["anthropic", "vercel"]
     assert (found["by"], found["since"], found["until"]) == ("session", None, None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: A tenth of a cent: less than that is rounding.
 _WORTH_A_NOTE_USD = 0.001
+#: Names of sessions that nobody chose: a UUID, a random number.  Their beginning is enough for a table, and for `--session`.
+_RANDOM = re.compile(r"[0-9a-f-]{16,}")
+_SHORT = 8
 #: Full-width forms are read as formulas, too.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
@@ -32,6 +36,8 @@ _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 def usage(args: argparse.Namespace) -> int:
     if args.json and args.csv:
         raise UsageError("--json and --csv are two forms of the same", "leave one of them out")
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"not a number of rows: {args.limit}", "sidecar usage --limit 20")
     now = datetime.now().astimezone()
     # One session's story is wanted whole; everything else is about today unless it says otherwise.
     since = moment_of(args.since or "today", now) if args.since or not args.session else None
@@ -44,7 +50,8 @@ def usage(args: argparse.Namespace) -> int:
         reprice_requests(args, since, until, session)
     by = args.by or "session"
     found = report(args.places.ledger, by, since, until, session, args.gateway)
-    rows = found["rows"]
+    of = len(found["rows"])
+    found["rows"] = rows = [*_ordered(found["rows"], args.sort)][-(args.limit or of) :]
     told = story(args.places.ledger, session) if session and rows and not args.by else None
     if args.json:
         print(json.dumps({**found, "story": told} if told else found))
@@ -57,15 +64,13 @@ def usage(args: argparse.Namespace) -> int:
     elif told:
         print_story(told, _SUMS, _NUMBERS, _DISPENSABLE, _zone(now))
     else:
-        _print_rows(by, rows, found["total"], _period(since, until, now))
-        print_lines(_notes(found["total"]))
-        if by == "agent" and all(row["key"] is None for row in rows):
-            print("No subagents; --by client tells Claude Code, Codex and others apart.")
+        _print_rows(by, rows, of, found["total"], _period(since, until, now))
+        print_lines(_notes(by, rows, found["total"]))
     return 0
 
 
-def _notes(total: Row) -> Iterator[str]:
-    """What a sum of costs does not say by itself."""
+def _notes(by: str, rows: Sequence[Row], total: Row) -> Iterator[str]:
+    """What the figures do not say by themselves."""
     if unknown := unknown_costs(total):
         yield unknown
     if unmetered := total["unmetered_requests"]:
@@ -77,6 +82,10 @@ def _notes(total: Row) -> Iterator[str]:
     if isinstance(difference, float) and abs(difference) >= _WORTH_A_NOTE_USD:
         more = "more" if difference > 0 else "less"
         yield f"gateways reported a cost themselves: {dollars(total['reported_cost_usd'])}, {dollars(abs(difference))} {more} than computed"
+    if by == "tag":
+        yield "A request with several tags is in the row of each of them; the total counts it once."
+    if by == "agent" and all(row["key"] is None for row in rows):
+        yield "No subagents; --by client tells Claude Code, Codex and others apart."
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
@@ -96,16 +105,44 @@ def _cell(value: object) -> str:
     return plain(f"'{value}" if value.lstrip().startswith(_FORMULA) else value)
 
 
-def _print_rows(by: str, rows: Sequence[Row], total: Row, period: str) -> None:
+def _ordered(rows: Sequence[Row], order: str | None) -> Sequence[Row]:
+    """The most last, next to the prompt; what is unknown first."""
+    if order in {None, "time"}:
+        return rows
+    if order == "name":
+        return sorted(rows, key=lambda row: str(row.get("key") or row.get("session") or ""))
+    names = _SORTED_BY[str(order)]
+    return sorted(rows, key=lambda row: next((value for name in names if isinstance(value := row.get(name), int | float)), -1))
+
+
+def _print_rows(by: str, rows: Sequence[Row], of: int, total: Row, period: str) -> None:
+    """`rows` are the last ones of `of`."""
     columns = _REQUEST if by == "request" else {by: _key(by), **_SUMS}
+    if by == "session":
+        columns = {"session": _short_names(rows), **_MET, **_SUMS}
     print_table(
         tuple(columns),
         [tuple(show(row) for show in columns.values()) for row in rows],
-        title=f"{len(rows)} {by if len(rows) == 1 else _PLURALS.get(by, by + 's')} {period}",
+        title=f"{'' if len(rows) == of else f'{len(rows)} of '}{of} {by if of == 1 else _PLURALS.get(by, by + 's')} {period}",
         total=_total(columns, total),
         numbers=_NUMBERS,
-        dispensable=_DISPENSABLE,
+        dispensable=[name for name in _DISPENSABLE if name != by],
     )
+
+
+def _short_names(rows: Sequence[Row]) -> Callable[[Row], str]:
+    """On a terminal, names that nobody chose by as much of their beginning as tells them apart; elsewhere there is room for all of it."""
+    names = sorted({str(row["key"]) for row in rows})
+    neighbours = {name: [*names[max(at - 1, 0) : at], *names[at + 1 : at + 2]] for at, name in enumerate(names)}
+
+    def short(row: Row) -> str:
+        name = str(row["key"])
+        if not sys.stdout.isatty() or not _RANDOM.fullmatch(name):
+            return name
+        lengths = range(_SHORT, len(name) + 1)
+        return name[: next(length for length in lengths if not any(other.startswith(name[:length]) for other in neighbours[name]))]
+
+    return short
 
 
 def _total(columns: Mapping[str, Callable[[Row], str]], total: Row) -> tuple[str, ...]:
@@ -156,8 +193,16 @@ def _errors(row: Row) -> str:
     return f"{count(row['errors'])} ({percent(row['error_share'])})" if row["errors"] else "0"
 
 
-def _started(row: Row) -> str:
-    return f"{datetime.fromisoformat(str(row['started_at'])).astimezone():%m-%d %H:%M}"
+def _moment(name: str) -> Callable[[Row], str]:
+    return lambda row: f"{datetime.fromisoformat(str(row[name])).astimezone():%m-%d %H:%M}"
+
+
+def _listed(name: str) -> Callable[[Row], str]:
+    def listed(row: Row) -> str:
+        values = row[name]
+        return ", ".join(values) if isinstance(values, list) and values else "\N{EN DASH}"
+
+    return listed
 
 
 def _outcome(row: Row) -> str:
@@ -182,8 +227,15 @@ _SUMS: dict[str, Callable[[Row], str]] = {
     "first byte": lambda row: duration(row["first_byte_ms"]),
     "errors": _errors,
 }
+#: What tells sessions apart, beside their names.
+_MET: dict[str, Callable[[Row], str]] = {
+    "last": _moment("last"),
+    "project": _listed("projects"),
+    "gateway": _listed("gateways"),
+    "client": _listed("clients"),
+}
 _REQUEST: dict[str, Callable[[Row], str]] = {
-    "started": _started,
+    "started": _moment("started_at"),
     "session": _text("session"),
     "gateway": _text("gateway"),
     "model": _model,
@@ -194,19 +246,30 @@ _REQUEST: dict[str, Callable[[Row], str]] = {
     "output": _count("output_tokens"),
     "cost": _cost,
 }
-_NUMBERS = frozenset({"started", *_SUMS, "read", "write"})
+_NUMBERS = frozenset({"started", "last", *_SUMS, "read", "write"})
+#: The first one goes first where a terminal is too narrow.  What was paid for is not among them.
 _DISPENSABLE = (
     "tok/s",
     "first byte",
+    "client",
     "cache write",
     "cache read",
     "write",
     "read",
     "cached",
     "errors",
+    "gateway",
     "requests",
     "session",
-    "gateway",
+    "project",
+    "last",
     "input",
 )
+#: Columns of a report's rows, and of the ledger's own.
+_SORTED_BY = {
+    "cost": ("cost_usd", "cost_nanousd"),
+    "input": ("input_tokens",),
+    "output": ("output_tokens",),
+    "requests": ("requests",),
+}
 _PLURALS = {"branch": "branches"}

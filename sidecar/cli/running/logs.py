@@ -123,7 +123,7 @@ def _exchange(moment: str, row: Mapping[str, Any]) -> str:
     return _cut(f"{fine} {row.get('error_type') or row.get('outcome')}", WIDTH)
 
 
-def _known(value: object, shown: Callable[[object], str], is_call: bool) -> str:  # noqa: FBT001 -- both callers are above
+def _known(value: object, shown: Callable[[object], str], is_call: bool) -> str:
     """A dash where no figure is expected; a question mark where one is missing."""
     return shown(value) if is_call else _NOTHING
 
