@@ -18,9 +18,10 @@ from sidecar.proxy.answer import Answer
 from sidecar.proxy.record import Record
 from sidecar.proxy.reply import Reply
 from sidecar.server.plain import PlainBody
+from sidecar.server.through_aiohttp import AiohttpBody, AiohttpConnection
 from sidecar.wire.message import Message
 
-OF_AN_EXCHANGE = (AgentRequest, PlainBody, web.BaseRequest, Record, Reply, Message, Meter, Answer, Refusal)
+OF_AN_EXCHANGE = (AgentRequest, PlainBody, AiohttpBody, AiohttpConnection, web.BaseRequest, Record, Reply, Message, Meter, Answer, Refusal)
 #: Longer than what comes together with a head, so that a body of its own is made for it.
 LARGE = b'{"model":"m","a":"%s"}' % (b"x" * 300_000)
 
