@@ -61,7 +61,7 @@ MAY_IMPORT = {
 
 #: Third parties, and the one or two places that know them.
 ONLY_IN = {
-    "aiohttp": ("proxy", "server", "demo"),
+    "aiohttp": ("server/app.py", "server/listener.py", "server/own.py", "server/through_aiohttp.py", "demo"),
     "httptools": ("wire/message.py", "wire/head.py"),
     "keyring": ("credentials/system_keyring.py",),
     "genai_prices": ("pricing/table.py",),
