@@ -35,7 +35,9 @@ def with_entry(text: str, name: str, base_url: str) -> str:
     values = document.read(text).values
     before = values.get(_GATEWAYS) if isinstance(values, dict) else None
     after = {**(before if isinstance(before, dict) else {}), name: {"base_url": base_url}}
-    return _edit(text, lambda body: _with_entry(body, name, base_url), {_GATEWAYS: after}, f"{_GATEWAYS}: {{{_entry(name, base_url)}}}")
+    return _edit(
+        text, lambda body: _with_entry(body, name, base_url), {_GATEWAYS: after}, f"{_GATEWAYS}: {{{_flow_entry(name, base_url)}}}"
+    )
 
 
 def _edit(text: str, edit: Callable[[str], str], changed: dict[str, object], by_hand: str) -> str:
@@ -65,34 +67,35 @@ def _edited(body: str, name: str) -> str:
 
 
 def _with_entry(body: str, name: str, base_url: str) -> str:
-    entry = _entry(name, base_url)
+    flow, block = _flow_entry(name, base_url), (f"{_scalar(name)}:", f"  base_url: {base_url}")
     line_break = _line_break(body)
     root = yaml.compose(body, Loader=document.Loader)
     if not isinstance(root, yaml.MappingNode):
-        return _with_last_lines(body, _GATEWAYS + ":", f"  {entry}")
+        return _with_last_lines(body, f"{_GATEWAYS}:", *(f"  {line}" for line in block))
     for key, value in root.value:
         if key.value != _GATEWAYS:
             continue
         if isinstance(value, yaml.MappingNode) and value.flow_style:
-            return _with_flow_entry(body, value, entry)
+            return _with_flow_entry(body, value, flow)
         if isinstance(value, yaml.MappingNode):
-            return _with_line(body, value.value[0][0], entry)
+            return _with_line(body, value.value[0][0], *block)
         # Nothing stands under the key: the entry does, on a line of its own.
         start = body.rfind("\n", 0, key.start_mark.index) + 1
         end = body.find("\n", key.end_mark.index) + 1
         if not end:
             body, end = body + line_break, len(body) + len(line_break)
-        return f"{body[:end]}{body[start : key.start_mark.index]}  {entry}{line_break}{body[end:]}"
+        indent = body[start : key.start_mark.index] + "  "
+        return body[:end] + "".join(f"{indent}{line}{line_break}" for line in block) + body[end:]
     if root.flow_style:
-        return _with_flow_entry(body, root, f'"{_GATEWAYS}": {{{entry}}}')
+        return _with_flow_entry(body, root, f'"{_GATEWAYS}": {{{flow}}}')
     indent = " " * root.value[0][0].start_mark.column
     # A document may end with a line that says so, and what is added stands before it.
     end = root.end_mark.index if body[root.end_mark.index :].strip() else len(body)
-    return _with_last_lines(body[:end], f"{indent}{_GATEWAYS}:", f"{indent}  {entry}") + body[end:]
+    return _with_last_lines(body[:end], f"{indent}{_GATEWAYS}:", *(f"{indent}  {line}" for line in block)) + body[end:]
 
 
-def _entry(name: str, base_url: str) -> str:
-    """The same in block style and in flow style, and JSON."""
+def _flow_entry(name: str, base_url: str) -> str:
+    """JSON, which is flow style too."""
     return f'"{name}": {{"base_url": "{base_url}"}}'
 
 
@@ -123,13 +126,13 @@ def _with_flow_entry(body: str, mapping: yaml.MappingNode, entry: str) -> str:
     return f"{body[:first]}{entry},{gap if gap.isspace() else ' '}{body[first:]}"
 
 
-def _with_line(body: str, key: yaml.ScalarNode, line: str) -> str:
-    """A line of its own before the one of `key`, and before the comment right above that."""
+def _with_line(body: str, key: yaml.ScalarNode, *lines: str) -> str:
+    """Lines of their own before the one of `key`, and before the comment right above that."""
     start = body.rfind("\n", 0, key.start_mark.index) + 1
     indent = body[start : key.start_mark.index]
     while start and body.startswith(f"{indent}#", above := body.rfind("\n", 0, start - 1) + 1):
         start = above
-    return f"{body[:start]}{indent}{line}{_line_break(body)}{body[start:]}"
+    return body[:start] + "".join(f"{indent}{line}{_line_break(body)}" for line in lines) + body[start:]
 
 
 def _with_last_lines(body: str, *lines: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from sidecar.errors import SidecarError, UsageError
 from sidecar.launch import places, quick, surroundings
 from sidecar.launch.commands import load
-from sidecar.launch.surroundings import lost_output, say
+from sidecar.launch.surroundings import lost_output, note, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse's, after --help or a usage fault; a signal's, from a page that is drawn live
         code = end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            note("")  # the terminal shows ^C, and the shell's prompt belongs on a line of its own
         code = _INTERRUPTED
     except OSError as error:
         lost_output()  # what is left could not be written either

@@ -136,29 +136,32 @@ def test_any_text_is_edited_rightly_or_refused(text):
     assert document.read(edited).values == {**found.values, "gateway": "edgee"}
 
 
-URL = "http://127.0.0.1:4000"
+URL = "http://[::1]:4000"
 ENTRY = f'"litellm": {{"base_url": "{URL}"}}'
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("", f"gateways:\n  {ENTRY}\n"),
-        ("# mine", f"# mine\ngateways:\n  {ENTRY}\n"),
-        ("gateway: vercel\n", f"gateway: vercel\ngateways:\n  {ENTRY}\n"),
-        ("gateway: vercel\r\n# end", f"gateway: vercel\r\n# end\r\ngateways:\r\n  {ENTRY}\r\n"),
-        ("  tags: [a]\n", f"  tags: [a]\n  gateways:\n    {ENTRY}\n"),
+        ("", f"gateways:\n  litellm:\n    base_url: {URL}\n"),
+        ("# mine", f"# mine\ngateways:\n  litellm:\n    base_url: {URL}\n"),
+        ("gateway: vercel\n", f"gateway: vercel\ngateways:\n  litellm:\n    base_url: {URL}\n"),
+        (
+            "gateway: vercel\r\n# end",
+            f"gateway: vercel\r\n# end\r\ngateways:\r\n  litellm:\r\n    base_url: {URL}\r\n",
+        ),
+        ("  tags: [a]\n", f"  tags: [a]\n  gateways:\n    litellm:\n      base_url: {URL}\n"),
         ("gateways: {}\n", f"gateways: {{{ENTRY}}}\n"),
-        ("gateways:  # none yet\ntags: [a]\n", f"gateways:  # none yet\n  {ENTRY}\ntags: [a]\n"),
-        ("gateways:", f"gateways:\n  {ENTRY}\n"),
+        ("gateways:  # none yet\ntags: [a]\n", f"gateways:  # none yet\n  litellm:\n    base_url: {URL}\ntags: [a]\n"),
+        ("gateways:", f"gateways:\n  litellm:\n    base_url: {URL}\n"),
         (
             "gateways:\n    # mine\n    corp:\n        base_url: https://x.example\n",
-            f"gateways:\n    {ENTRY}\n    # mine\n    corp:\n        base_url: https://x.example\n",
+            f"gateways:\n    litellm:\n      base_url: {URL}\n    # mine\n    corp:\n        base_url: https://x.example\n",
         ),
         ("gateways: {vercel: {}}  # one\n", f"gateways: {{{ENTRY}, vercel: {{}}}}  # one\n"),
         ('{"tags": ["a"]}', f'{{"gateways": {{{ENTRY}}}, "tags": ["a"]}}'),
-        ("\ufeffgateway: vercel\n", f"\ufeffgateway: vercel\ngateways:\n  {ENTRY}\n"),
-        ("---\ngateway: vercel\n...\n", f"---\ngateway: vercel\ngateways:\n  {ENTRY}\n...\n"),
+        ("\ufeffgateway: vercel\n", f"\ufeffgateway: vercel\ngateways:\n  litellm:\n    base_url: {URL}\n"),
+        ("---\ngateway: vercel\n...\n", f"---\ngateway: vercel\ngateways:\n  litellm:\n    base_url: {URL}\n...\n"),
     ],
 )
 def test_a_gateway_is_added_where_the_others_stand(before, after):
@@ -179,7 +182,7 @@ def test_an_added_gateway_is_all_that_differs(others, **layout):
     text = laid_out(["hosts: [vercel]", *others], **layout)
     edited = with_entry(text, "litellm", URL)
     added = [line for line in edited.splitlines() if line not in text.splitlines()]
-    assert {line.strip() for line in added} <= {"gateways:", ENTRY}
+    assert {line.strip() for line in added} <= {"gateways:", "litellm:", f"base_url: {URL}"}
     assert [line for line in edited.splitlines() if line not in added] == text.splitlines()
 
 

@@ -271,7 +271,7 @@ def test_a_gateway_without_an_address_gets_one_and_the_layout_is_kept(desk, caps
     desk.configure("# mine\ngateways:\n  vercel: {}   # paid by them\n")
     assert desk.login("litellm", base_url="https://llm.example:4000/") == 0
     assert Path(desk.places.config_file).read_text() == (
-        '# mine\ngateways:\n  "litellm": {"base_url": "https://llm.example:4000"}\n  vercel: {}   # paid by them\n'
+        "# mine\ngateways:\n  litellm:\n    base_url: https://llm.example:4000\n  vercel: {}   # paid by them\n"
     )
     assert desk.in_keyring("litellm") == Stored(KEY, ("https://llm.example:4000",))
     assert desk.login("litellm", base_url="https://llm.example:4000") == 0, "the same again"
@@ -338,7 +338,7 @@ def test_a_key_that_the_gateway_refuses_is_not_stored_unless_told_so(desk, answe
     url, got = answering(401)
     with pytest.raises(CredentialFailed, match=r"litellm refused the key \(401\)") as refused:
         desk.login("litellm", base_url=url, check=True)
-    assert "--no-check" in refused.value.hint
+    assert refused.value.hint.endswith(f"sidecar login litellm --base-url {url} --no-check"), "nothing has been written"
     assert KEY not in str(refused.value)
     assert desk.in_keyring("litellm") is None
     assert desk.login("litellm", base_url=url, check=False) == 0
@@ -432,26 +432,51 @@ def test_the_exit_code_says_what_was_wrong(desk, arguments, given, code):
         assert KEY not in done.stdout + done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
-def test_on_a_terminal_the_key_is_asked_for_and_not_shown(desk):
+def on_a_terminal(desk, *arguments, answers):
+    """The exit code, and all that was shown.  `answers` are (what to wait for, what to type)."""
     import pty  # noqa: PLC0415 - not on Windows
 
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(sys.executable, [sys.executable, "-m", "sidecar", "login", "vercel", "--file"], environment(desk))
+        os.execve(sys.executable, [sys.executable, "-m", "sidecar", "login", *arguments], environment(desk))
     shown = b""
     with open(terminal, "r+b", buffering=0) as screen:
-        while b"(not shown): " not in shown:
-            shown += screen.read(1024)
-        screen.write(f"{KEY}\n".encode())
-        while b"[Y/n] " not in shown:
-            shown += screen.read(1024)
-        screen.write(b"n\n")
+        for prompt, answer in answers:
+            while prompt not in shown:
+                shown += screen.read(1024)
+            screen.write(answer)
         try:
             while more := screen.read(1024):
                 shown += more
         except OSError:  # how Linux says that the other end has gone
             pass
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_on_a_terminal_the_key_is_asked_for_and_not_shown(desk):
+    answers = [(b"(not shown): ", f"{KEY}\n".encode()), (b"[Y/n] ", b"n\n")]
+    code, shown = on_a_terminal(desk, "vercel", "--file", answers=answers)
+    assert code == 0
     assert KEY.encode() not in shown
     assert desk.in_file("vercel") == Stored(KEY, (VERCEL,))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_on_a_terminal_it_offers_to_check_the_key(desk, answering):
+    url, got = answering(401)
+    answers = [(b"(not shown): ", f"{KEY}\n".encode()), (b"[Y/n] ", b"\n")]
+    code, shown = on_a_terminal(desk, "litellm", "--base-url", url, "--file", answers=answers)
+    assert (code, len(got), desk.in_file("litellm")) == (4, 1, None)
+    assert b"litellm refused the key (401)" in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+@pytest.mark.parametrize("at", [1, 2], ids=["at the key", "at the offer"])
+def test_an_interrupted_prompt_ends_its_line_and_stores_nothing(desk, at):
+    answers = [(b"(not shown): ", f"{KEY}\n".encode()), (b"[Y/n] ", b"n\n")][:at]
+    answers[-1] = (answers[-1][0], b"\x03")
+    code, shown = on_a_terminal(desk, "vercel", "--file", answers=answers)
+    assert code == 130
+    assert shown.endswith(b"\n")
+    assert desk.in_file("vercel") is None

@@ -70,7 +70,7 @@ def login(args: argparse.Namespace) -> int:
     key = _key_from_person(entry) if sys.stdin.isatty() else _key_from_stdin(args)
     _warn_of_other_gateways_key(key, entry)
     if _wants_check(args, entry):
-        _check(args.places, settings, entry, key)
+        _check(args, settings, entry, key)
     if added is not None:
         save(args.places.config_file, added)
         print(f"Wrote {args.gateway} into {args.places.config_file}.")
@@ -133,7 +133,7 @@ def _wants_check(args: argparse.Namespace, entry: _Entry) -> bool:
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
-def _check(places: Places, settings: Settings, entry: _Entry, key: str) -> None:
+def _check(args: argparse.Namespace, settings: Settings, entry: _Entry, key: str) -> None:
     """Raises `CredentialFailed` if the gateway refuses the key.  Whatever else is in the way is only said."""
     from sidecar.proxy import key_check  # noqa: PLC0415 - nothing else here talks to gateways
 
@@ -142,7 +142,7 @@ def _check(places: Places, settings: Settings, entry: _Entry, key: str) -> None:
         say(f"{gateway.name} takes its key beside the client's own login, so the key alone cannot be checked")
         return
     try:
-        status = asyncio.run(_answer(places, settings, entry, key))
+        status = asyncio.run(_answer(args.places, settings, entry, key))
     except TimeoutError:
         say(f"the key could not be checked: {gateway.name} did not answer within {key_check.SECONDS:g} s")
         return
@@ -153,7 +153,8 @@ def _check(places: Places, settings: Settings, entry: _Entry, key: str) -> None:
         case key_check.Verdict.TAKEN:
             print(f"{gateway.name} takes the key.")
         case key_check.Verdict.REFUSED:
-            hint = f"copy it again, in one piece; or store it all the same: sidecar login {gateway.name} --no-check"
+            again = [args.gateway, *(("--base-url", args.base_url) if args.base_url else ()), *(("--file",) if args.file else ())]
+            hint = f"copy it again, in one piece; or store it all the same: sidecar login {' '.join(again)} --no-check"
             raise CredentialFailed(f"{gateway.name} refused the key ({status}), so it was not stored", hint)
         case key_check.Verdict.UNCLEAR:
             say(f"{gateway.name} answered {status}, which does not tell whether it takes the key")
