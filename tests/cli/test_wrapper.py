@@ -181,10 +181,12 @@ def test_a_wrapper_of_an_earlier_version_whose_agent_has_moved_says_how_to_renew
     assert "sidecar wrapper GATEWAY" in result.stderr
 
 
-def test_an_agents_path_cannot_become_a_line_of_the_script(home, tmp_path):
+def test_an_agents_path_cannot_become_a_line_of_the_script(home, daemon, tmp_path):
+    daemon(gateway="vercel", gateways={"vercel": {"beside": False, "agent_env": {}, "remove": [], "key": True}})
     odd = tmp_path / "a\ntouch broken\n"
     odd.mkdir()
     agent = shutil.copy(home.agent("claude"), odd / "claude")
     assert home.run("wrapper", "vercel", "--agent", str(agent), "--name", "x", "--dir", str(odd)).returncode == 0
-    subprocess.run([odd / "x"], env=home.environ, cwd=home.folder, capture_output=True, check=False)
+    ran = subprocess.run([odd / "x"], env=home.environ, cwd=home.folder, capture_output=True, check=False)
+    assert json.loads(ran.stdout)[0] == [str(agent)]
     assert not (home.folder / "broken").exists()
