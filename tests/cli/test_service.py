@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
+from pathlib import Path
 
 from sidecar.launch import daemon_state as state
+from sidecar.ledger.writer import Ledger
+from sidecar.metering.reading import Usage
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "ledger"))
+
+from exchanges import closing, opening, reading
 
 
 def test_status_is_5_when_nothing_runs(home):
@@ -20,11 +28,39 @@ def test_status_is_0_while_the_daemon_serves(home, daemon):
     result = home.run("status", "--json")
     assert result.returncode == 0
     report = json.loads(result.stdout)
-    assert list(report) == ["running", "pid", "port", "version", "instance", "started_at", "gateway", "streams", "config"]
+    assert list(report) == [
+        "running",
+        "pid",
+        "port",
+        "version",
+        "instance",
+        "started_at",
+        "gateway",
+        "streams",
+        "config",
+        "sessions_of_the_last_hour",
+    ]
+    assert report["sessions_of_the_last_hour"] == []
     assert (report["running"], report["pid"], report["streams"]) == (True, process.pid, 2)
     assert report["config"] == {"path": "/etc/sidecar.yaml", "error": "config.yaml:1:10: no"}
     shown = home.run("status")
     assert (shown.returncode, "config.yaml:1:10: no" in shown.stdout) == (0, True)
+
+
+def test_status_lists_the_sessions_of_the_last_hour_with_gateway_and_spend(home, daemon):
+    daemon()
+    ledger = Ledger(home.places.ledger, "one", print)
+    ledger.start()
+    for number, (session, gateway, ago) in enumerate((("now", "vercel", 9), ("old", "edgee", 4000), ("then", "edgee", 2000)), 1):
+        ledger.open(opening(number, started_at=time.time() - ago, session=session, gateway=gateway))
+        ledger.close(closing(number, finished_at=time.time() - ago + 1, reading=reading(usage=Usage(1000, 100))))
+    ledger.stop()
+    lines = [line.split() for line in home.run("status").stdout.splitlines()]
+    shown = [
+        (line[0], line[-3], line[-1]) for line in lines[lines.index(["sessions", "of", "the", "last", "hour:"]) + 1 :] if "sidecar" in line
+    ]
+    assert shown == [("then", "edgee", "$0.0045"), ("now", "vercel", "$0.0045")]
+    assert [row["key"] for row in json.loads(home.run("status", "--json").stdout)["sessions_of_the_last_hour"]] == ["then", "now"]
 
 
 def test_a_daemon_that_was_killed_leaves_nothing_running(home, daemon):

@@ -13,12 +13,20 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
+from pathlib import Path
 
 import pytest
 from fakes.raw import raw_gateway
 from fakes.running import client, one_gateway, request, running
 
 from sidecar.cli.reports.top import _sums
+from sidecar.ledger.writer import Ledger
+from sidecar.metering.reading import Reading
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "ledger"))
+
+from exchanges import closing, opening
 
 COMMAND = (sys.executable, "-m", "sidecar", "top")
 START = (
@@ -63,9 +71,25 @@ async def test_in_a_pipe_it_is_told_once_and_plainly(sidecar):
     assert "\x1b" not in out
     lines = [line.split() for line in out.splitlines()]
     assert f"Serving on http://127.0.0.1:{sidecar.port}, gateway there: 1 stream" in out
-    [stream] = [line for line in lines if line[:1] == ["s-1"]]  # without the mark that reorders text
+    [stream, session] = [line for line in lines if line[:1] == ["s-1"]]  # without the mark that reorders text
+    assert session[-2:] == ["1", "?"], "the session is among those of the last hour"
     assert (stream[1:3], stream[5:7]) == (["there", "claude-opus-4-8"], ["912", "1"])
     assert "today: 1 request in 1 session" in out
+
+
+async def test_what_has_just_ended_stays_to_be_read(sidecar):
+    now = time.time()
+    ledger = Ledger(str(sidecar.home / "ledger.db"), "two", print)
+    ledger.start()
+    for number, (session, ago) in enumerate((("ended", 9), ("earlier", 99), ("failed", 5)), 1):
+        ledger.open(opening(number, started_at=now - ago - 2, session=session))
+        failure = {"status": 429, "reading": Reading(failed=True, error_type="rate_limit_error")} if session == "failed" else {}
+        ledger.close(closing(number, finished_at=now - ago, **failure))
+    ledger.stop()
+    lines = [line.split() for line in (await piped(sidecar))[0].splitlines()]
+    after = lines[lines.index(["just", "ended:"]) + 1 :]
+    ended = [line for line in after if line and line[0] in {"ended", "earlier", "failed"} and line[-1] in {"complete", "rate_limit_error"}]
+    assert [(line[0], line[-1]) for line in ended] == [("ended", "complete"), ("failed", "rate_limit_error")]
 
 
 async def test_as_json_it_is_what_it_knows(sidecar):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.reports.usage import _cell, _short_names
+from sidecar.cli.reports.sessions import short_names
+from sidecar.cli.reports.usage import _cell
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading, Usage
 
@@ -121,9 +122,9 @@ def test_tags_say_that_they_overlap(home, ledger):
 def test_on_a_terminal_a_random_name_is_as_long_as_it_must_be(monkeypatch, names, shown):
     rows = [{"key": name} for name in names]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert [*map(_short_names(rows), rows)] == shown
+    assert [*map(short_names(rows), rows)] == shown
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
-    assert [*map(_short_names(rows), rows)] == names
+    assert [*map(short_names(rows), rows)] == names
 
 
 def test_what_came_over_the_wire_moves_no_cursor(home, ledger):

@@ -1,22 +1,28 @@
-"""`sidecar top`: what runs now, a line per stream, and what today has come to.  Live on a terminal, once in a pipe."""
+"""`sidecar top`: what runs now, a line per stream; what has just ended; the sessions of the last hour; what today has come to.
+
+Live on a terminal, once in a pipe.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sidecar.cli.reports import sessions
 from sidecar.cli.reports.tables import Sheet, console
 from sidecar.errors import NotRunning
 from sidecar.launch import client, troubles
-from sidecar.launch.figures import count, duration, percent, rate, total_cost, unknown_costs
+from sidecar.launch.figures import count, dollars, duration, percent, rate, total_cost, unknown_costs
+from sidecar.ledger.newest import just_ended
 from sidecar.ledger.period import moment_of
 from sidecar.ledger.reports import report
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from sidecar.launch.places import Places
@@ -24,6 +30,9 @@ if TYPE_CHECKING:
 _REFRESH_SECONDS = 1.0
 _INPUT = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 _KIB = 1024
+#: What has ended stays to be read for this long, and this much of it.
+_ENDED_SECONDS, _ENDED_MOST = 60, 5
+_SESSIONS_MOST = 10
 
 
 def top(args: Namespace) -> int:
@@ -58,6 +67,8 @@ def look(places: Places) -> dict[str, Any]:
         "address": client.base_url(state),
         "gateway": status["gateway"],
         "streams": running["streams"],
+        "just_ended": just_ended(places.ledger, time.time(), _ENDED_SECONDS, _ENDED_MOST),
+        "sessions_of_the_last_hour": sessions.of_the_last_hour(places.ledger),
         "today": today["total"],
         "sessions_today": len(today["rows"]),
         "budgets": status.get("budgets", []),
@@ -74,13 +85,10 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
     made = Sheet().line(f"Serving on {now['address']}, gateway {now['gateway']}: {running}")
     for trouble in now.get("troubles", ()):
         made.line(troubles.words(trouble))
-    if streams:
-        made.table(
-            tuple(_COLUMNS),
-            [tuple(show(stream) for show in _COLUMNS.values()) for stream in streams],
-            numbers=_NUMBERS,
-            dispensable=_DISPENSABLE,
-        )
+    _table(made, _COLUMNS, streams, _NUMBERS, _DISPENSABLE)
+    if ended := now["just_ended"]:
+        made.line("just ended:")
+        _table(made, _ENDED, ended, _NUMBERS, _DISPENSABLE)
     made.line("today: " + ", ".join(_sums(now["today"], now["sessions_today"])))
     if now["today"]["requests"]:
         made.line("       " + ", ".join(_tokens(now["today"])))
@@ -91,7 +99,22 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
         if budget["session"] is None or budget["state"] != "ok":
             of = f" (session {budget['session']})" if budget["session"] is not None else ""
             made.line(f"budget {budget['budget']}{of}: {_STATES[budget['state']]}{budget['left']}")
+    if recent := now["sessions_of_the_last_hour"][-_SESSIONS_MOST:]:
+        made.line("sessions of the last hour:")
+        _table(made, sessions.columns(recent), recent, sessions.NUMBERS, sessions.DISPENSABLE)
     return made.line(_KEYS) if sys.stdout.isatty() else made
+
+
+def _table(
+    sheet: Sheet,
+    columns: Mapping[str, Callable[[Mapping[str, Any]], str]],
+    rows: Sequence[Mapping[str, Any]],
+    numbers: Collection[str],
+    dispensable: Sequence[str],
+) -> None:
+    if rows:
+        cells = [tuple(show(row) for show in columns.values()) for row in rows]
+        sheet.table(tuple(columns), cells, numbers=numbers, dispensable=dispensable)
 
 
 _STATES = {"ok": "", "near": "nearly spent, ", "spent": "spent, "}
@@ -137,5 +160,16 @@ _COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "output": lambda stream: _so_far(stream["output_tokens"], count),
     "received": lambda stream: _bytes(stream["bytes_out"]),
 }
-_NUMBERS = frozenset({"age", "first byte", "input", "output", "received"})
+#: The ledger's row of what has ended.
+_ENDED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "session": lambda row: row["session"],
+    "gateway": lambda row: row["gateway"],
+    "model": lambda row: row["model_served"] or row["model_sent"] or "\N{EN DASH}",
+    "took": lambda row: duration(row["duration_ms"]),
+    "input": _read,
+    "output": lambda row: count(row["output_tokens"]),
+    "cost": lambda row: dollars(row["cost_nanousd"] / 1e9 if row["cost_nanousd"] is not None else None),
+    "ending": lambda row: row["error_type"] or row["outcome"],
+}
+_NUMBERS = frozenset({"age", "first byte", "input", "output", "received", "took", "cost"})
 _DISPENSABLE = ("received", "gateway", "first byte", "input", "model")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sidecar.cli.reports.sessions import listed, moment, short_names
 from sidecar.cli.reports.story import print_story
 from sidecar.cli.reports.tables import plain, print_lines, print_table
 from sidecar.errors import UsageError
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 #: A tenth of a cent: less than that is rounding.
 _WORTH_A_NOTE_USD = 0.001
-#: Names of sessions that nobody chose: a UUID, a random number.  Their beginning is enough for a table, and for `--session`.
-_RANDOM = re.compile(r"[0-9a-f-]{16,}")
-_SHORT = 8
 #: Full-width forms are read as formulas, too.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
@@ -119,7 +116,7 @@ def _print_rows(by: str, rows: Sequence[Row], of: int, total: Row, period: str) 
     """`rows` are the last ones of `of`."""
     columns = _REQUEST if by == "request" else {by: _key(by), **_SUMS}
     if by == "session":
-        columns = {"session": _short_names(rows), **_MET, **_SUMS}
+        columns = {"session": short_names(rows), **_MET, **_SUMS}
     print_table(
         tuple(columns),
         [tuple(show(row) for show in columns.values()) for row in rows],
@@ -128,21 +125,6 @@ def _print_rows(by: str, rows: Sequence[Row], of: int, total: Row, period: str) 
         numbers=_NUMBERS,
         dispensable=[name for name in _DISPENSABLE if name != by],
     )
-
-
-def _short_names(rows: Sequence[Row]) -> Callable[[Row], str]:
-    """On a terminal, names that nobody chose by as much of their beginning as tells them apart; elsewhere there is room for all of it."""
-    names = sorted({str(row["key"]) for row in rows})
-    neighbours = {name: [*names[max(at - 1, 0) : at], *names[at + 1 : at + 2]] for at, name in enumerate(names)}
-
-    def short(row: Row) -> str:
-        name = str(row["key"])
-        if not sys.stdout.isatty() or not _RANDOM.fullmatch(name):
-            return name
-        lengths = range(_SHORT, len(name) + 1)
-        return name[: next(length for length in lengths if not any(other.startswith(name[:length]) for other in neighbours[name]))]
-
-    return short
 
 
 def _total(columns: Mapping[str, Callable[[Row], str]], total: Row) -> tuple[str, ...]:
@@ -193,18 +175,6 @@ def _errors(row: Row) -> str:
     return f"{count(row['errors'])} ({percent(row['error_share'])})" if row["errors"] else "0"
 
 
-def _moment(name: str) -> Callable[[Row], str]:
-    return lambda row: f"{datetime.fromisoformat(str(row[name])).astimezone():%m-%d %H:%M}"
-
-
-def _listed(name: str) -> Callable[[Row], str]:
-    def listed(row: Row) -> str:
-        values = row[name]
-        return ", ".join(values) if isinstance(values, list) and values else "\N{EN DASH}"
-
-    return listed
-
-
 def _outcome(row: Row) -> str:
     if row["outcome"] is None:
         return "running"
@@ -229,13 +199,13 @@ _SUMS: dict[str, Callable[[Row], str]] = {
 }
 #: What tells sessions apart, beside their names.
 _MET: dict[str, Callable[[Row], str]] = {
-    "last": _moment("last"),
-    "project": _listed("projects"),
-    "gateway": _listed("gateways"),
-    "client": _listed("clients"),
+    "last": moment("last"),
+    "project": listed("projects"),
+    "gateway": listed("gateways"),
+    "client": listed("clients"),
 }
 _REQUEST: dict[str, Callable[[Row], str]] = {
-    "started": _moment("started_at"),
+    "started": moment("started_at"),
     "session": _text("session"),
     "gateway": _text("gateway"),
     "model": _model,

@@ -79,8 +79,13 @@ def status(args: Namespace) -> int:
         print(json.dumps({"running": False}) if args.json else words)
         return NotRunning.exit_code
     report = client.ask(args.places, state, "GET", "/_sidecar/status")
+    # Here, not above: what reads the ledger and what draws tables takes longer than asking the daemon.
+    from sidecar.cli.reports import sessions  # noqa: PLC0415
+    from sidecar.cli.reports.tables import print_table  # noqa: PLC0415
+
+    recent = sessions.of_the_last_hour(args.places.ledger)
     if args.json:
-        print(json.dumps(report))
+        print(json.dumps({**report, "sessions_of_the_last_hour": recent}))
         return 0
     print("Ending: no new requests are taken, the open streams go on." if client.is_ending(state) else _serving_line(state))
     print(f"process {state['pid']}, version {state['version']}, since {state['started_at']}, open streams: {report['streams']}")
@@ -96,6 +101,15 @@ def status(args: Namespace) -> int:
             print(_budget_line(budget))
     for mismatch in mismatches(state, args.places):
         print(f"  {mismatch}: sidecar restart")
+    if recent:
+        columns = sessions.columns(recent)
+        print_table(
+            tuple(columns),
+            [tuple(show(row) for show in columns.values()) for row in recent],
+            title="sessions of the last hour:",
+            numbers=sessions.NUMBERS,
+            dispensable=sessions.DISPENSABLE,
+        )
     return 0
 
 
