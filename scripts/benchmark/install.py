@@ -11,7 +11,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 CACHE = os.path.join(_ROOT, ".cache", "bench")
 LITELLM = os.path.join(CACHE, "litellm")
 PORTKEY = os.path.join(CACHE, "portkey")
-#: The versions the figures in the README were measured with.
+#: The versions the figures in docs/speed.md were measured with.
 _LITELLM_PACKAGE = "litellm[proxy]==1.106.2"
 _PORTKEY_PACKAGE = "@portkey-ai/gateway@1.15.2"
 

@@ -236,6 +236,16 @@ COMMANDS = (
     Command("config path", "where the configuration file is", "sidecar config path", (), "sidecar.cli.setup.config:path"),
     Command("config check", "is it right: every fault with its line", "sidecar config check", (), "sidecar.cli.setup.config:check"),
     Command("config show", "what is in force, defaults included", "sidecar config show --json", (_JSON,), "sidecar.cli.setup.config:show"),
+    Command(
+        "uninstall",
+        "take away what the sidecar put on this machine; asks about keys and ledger",
+        "sidecar uninstall",
+        (
+            argument("--yes", action="store_true", help="keys, configuration and ledger, too, without asking"),
+            argument("--keep", action="store_true", help="keep keys, configuration and ledger, without asking"),
+        ),
+        "sidecar.cli.setup.uninstall:uninstall",
+    ),
     Command("doctor", "check everything that can be wrong", "sidecar doctor", (_JSON,), "sidecar.cli.running.doctor:doctor"),
 )
 

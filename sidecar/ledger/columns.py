@@ -1,6 +1,6 @@
 """The ledger's columns: what each is called, what it holds, in which unit, how it sums and where it is shown.
 
-This table is the only place that says so.  `hours`, the sums per quarter, reports, export and the README's table are made from it; the
+This table is the only place that says so.  `hours`, the sums per quarter, reports, export and the table in `docs/ledger.md` are made from it; the
 migrations in `schema.py` and the fields of `Row` are checked against it by `tests/ledger/test_columns.py`.  A new column is a line here,
 a migration, and a field of `Row` with the assignment that fills it.
 """
@@ -123,6 +123,6 @@ TABLES = {"requests": COLUMNS, "hours": HOURS}
 
 
 def as_markdown() -> str:
-    """The columns as the README shows them."""
+    """The columns as `docs/ledger.md` shows them."""
     head = "| column | unit | what it is |\n|---|---|---|\n"
     return head + "".join(f"| `{column.name}` | {column.unit} | {column.meaning} |\n" for column in COLUMNS)

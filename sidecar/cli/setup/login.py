@@ -51,7 +51,7 @@ class _Entry:
 
     @property
     def may_be_file(self) -> bool:
-        return any(KeyFile(self.name) in _sources(gateway) for gateway in self.gateways)
+        return any(KeyFile(self.name) in sources(gateway) for gateway in self.gateways)
 
 
 def login(args: argparse.Namespace) -> int:
@@ -204,7 +204,7 @@ def _entry(settings: Settings, name: str) -> _Entry:
     gateway = settings.gateways.get(name)
     if gateway is not None:
         entry = next((source.name for source in gateway.credential.sources if isinstance(source, Keyring | KeyFile)), name)
-    users = [each for each in settings.gateways.values() if Keyring(entry) in _sources(each)]
+    users = [each for each in settings.gateways.values() if Keyring(entry) in sources(each)]
     if users:
         users.sort(key=lambda each: each.name != name)  # the one that was named comes first
         return _Entry(entry, tuple(users))
@@ -216,7 +216,8 @@ def _entry(settings: Settings, name: str) -> _Entry:
     raise unknown_gateway(name, settings.gateways)
 
 
-def _sources(gateway: Gateway) -> Iterator[Source]:
+def sources(gateway: Gateway) -> Iterator[Source]:
+    """Where the gateway's key and the secrets of its own header fields come from."""
     yield from gateway.credential.sources
     for _, value in gateway.headers:
         if isinstance(value, Secret):
