@@ -109,6 +109,8 @@ class Ledger:
         self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._work, name="sidecar-ledger", daemon=True)
         self._loader: threading.Thread | None = None
+        self._closings = 0
+        self._handled = 0
         self._in_flight: dict[str, Opening] = {}
         self._waiting: dict[str, Row] = {}
         self._unpriced: deque[Opening] = deque(maxlen=WAITING_LIMIT)
@@ -148,9 +150,15 @@ class Ledger:
         self._queue.put(opening)
 
     def close(self, closing: Closing) -> None:
+        self._closings += 1
         self._queue.put(closing)
         if self.spending.has_accounts:
             self._hurry.set()  # the next request is to be judged by what this one has spent
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether `spending` lacks a request that was closed: only `balance` knows what has been spent then."""
+        return self._closings != self._handled
 
     def configure(self, keep_seconds: float | None) -> None:
         """Roll up rows older than this whenever there is nothing else to do (None: keep them all), and sum accounts up anew."""
@@ -225,6 +233,7 @@ class Ledger:
             case Closing():
                 if (opening := self._in_flight.pop(job.id, None)) is not None:
                     self._close_row(opening, job)
+                self._handled += 1
             case _NewSettings(keep_seconds):
                 self._keep_seconds, self._tidy_at = keep_seconds, 0.0
                 self._sum_up_anew()  # nobody must be warned of a budget that is gone

@@ -1,7 +1,8 @@
 """Whether a request may go out, and how every budget stands.
 
 The amounts are in memory; only an account that nobody has asked for yet (after a start or a reload, at midnight, of a session) is
-summed up from the ledger, in the ledger's thread.  What is under way counts once it has ended.
+summed up from the ledger, in the ledger's thread.  What is under way counts once it has ended; a request that comes right behind waits
+until the ledger's thread has counted it.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ def counts(each: Account, session: str, gateway: str, tags: Collection[str]) -> 
 
 async def _spent(each: Account, ledger: Ledger) -> Spent:
     known = ledger.spending.of(each)
-    if known is not None:
+    if known is not None and not ledger.is_behind:
         return known
-    # No limit of ours: the ledger's thread always answers, after a second at the latest where the file is locked.
+    # Answered after all that was closed before.  No limit of ours: the ledger's thread always answers, after a second at the latest where the file is locked.
     return await asyncio.wrap_future(ledger.balance(each))
 
 

@@ -93,6 +93,21 @@ async def test_a_spent_budget_ends_the_next_request_at_once_and_says_how_to_go_o
         assert len(await sidecar.rows()) == 1
 
 
+async def test_a_request_right_behind_a_reply_is_judged_by_it(tmp_path):
+    async with (
+        raw_gateway(says(reply(message(1000)))) as there,
+        running(tmp_path, one_gateway(there.url, budgets("per: session, limit: 1k tokens"))) as sidecar,
+        client(sidecar) as agent,
+    ):
+        for number in range(30):
+            session = b"x-sidecar-session: s%d" % number
+            statuses = []
+            for _ in "ab":
+                agent.send(request(sidecar, session))
+                statuses.append((await agent.reply()).status)
+            assert statuses == [200, 400], number
+
+
 async def test_a_ledger_that_cannot_be_written_is_told_and_what_was_relayed_counts(tmp_path):
     (tmp_path / "ledger.db").mkdir()
     async with (
