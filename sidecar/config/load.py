@@ -16,6 +16,7 @@ from sidecar.config.check import Contents, check
 from sidecar.config.settings import Settings, Timeouts
 from sidecar.errors import ConfigError
 from sidecar.gateways.gateway import Gateway, Secret, Variable
+from sidecar.launch.files import NotRegular, read_with_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,18 +59,14 @@ def read(path: str) -> str:
     """The file's text.  Raises FileNotFoundError, and ConfigError where it cannot be trusted or is not text."""
     name = Path(path).name
     try:
-        # Not blocking: a pipe of that name must not hold us up before it is refused.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        content, info = read_with_info(path, LARGEST_FILE + 1)
     except FileNotFoundError:
         raise
+    except NotRegular:
+        raise ConfigError((f"{name}: is not a file",), f"looked at {path}") from None
     except OSError as error:
         raise ConfigError((f"{name}: cannot be read: {error.strerror}",), f"looked at {path}") from None
-    try:
-        _refuse_unsafe(os.fstat(descriptor), path)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(LARGEST_FILE + 1)
-    finally:
-        os.close(descriptor)
+    _refuse_unsafe(info, path)
     if len(content) > LARGEST_FILE:
         raise ConfigError((f"{name}: is larger than {LARGEST_FILE >> 10} KiB: no configuration is",), f"looked at {path}")
     try:
@@ -83,8 +80,6 @@ def read(path: str) -> str:
 def _refuse_unsafe(info: os.stat_result, path: str) -> None:
     """Who can write the file can send the keys anywhere."""
     name = Path(path).name
-    if not stat.S_ISREG(info.st_mode):
-        raise ConfigError((f"{name}: is not a file",), f"looked at {path}")
     if not hasattr(os, "geteuid"):  # Windows: a user's local application data is private by its access list
         return
     if info.st_uid != os.geteuid():

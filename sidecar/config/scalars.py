@@ -17,7 +17,7 @@ from sidecar.budgets.budget import Limit, Unit
 from sidecar.launch.loopback import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: What a header template may name; `{…}` around anything but a word is left as it is, so that JSON can be a header's value.
 TEMPLATE_NAMES = ("session", "tags", "project", "repo", "branch", "user", "gateway")
@@ -55,6 +55,8 @@ _SHORTEST_KEY = 8
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}")
 _WORD = re.compile(r"[^\s'\".,:;/(){}\[\]=<>]+")
+_DOTTED = re.compile(rf"{_WORD.pattern}(?:\.{_WORD.pattern})*")
+_PLAIN_WORD = re.compile("[a-z_]*|[0-9]{1,4}")
 _LONG_RUN = re.compile(r"[A-Za-z0-9+/=]{24,}")
 
 
@@ -101,9 +103,22 @@ def _bits_per_character(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
+def _holds_a_key(text: str) -> bool:
+    """Whether one of its words is a key.  A word without digits may begin like one, as `key-management` does."""
+    return any(begins_like_a_key(word) and re.search("[0-9]", word) for word in _WORD.findall(text))
+
+
 def without_keys(text: str) -> str:
     """A message in which whatever looks like a key is taken out: a key in the wrong place must not be quoted back."""
-    return _WORD.sub(lambda word: "•••" if looks_like_a_key(word[0]) else word[0], text)
+    return _DOTTED.sub(lambda words: ".".join(_hidden(words[0].split("."))), text)
+
+
+def _hidden(words: list[str]) -> Iterator[str]:
+    """Behind a key's first part its others are hidden, too: some keys are several words with dots between them."""
+    is_key = False
+    for word in words:
+        is_key = looks_like_a_key(word) or (is_key and not _PLAIN_WORD.fullmatch(word))
+        yield "•••" if is_key else word
 
 
 def scheme(text: str) -> str:
@@ -119,9 +134,16 @@ def no_key(text: str) -> str:
     return text
 
 
+def plain_name(text: str) -> str:
+    """What only names something: it has no reason to look like a key of any kind."""
+    if looks_like_a_key(text):
+        raise ValueError("this looks like a key, and a key is never written here: name where it comes from")
+    return no_key(not_empty(text))
+
+
 def literal(text: str) -> str:
     """A value that is sent or set as it stands."""
-    if looks_like_a_key(text):
+    if looks_like_a_key(text) or _holds_a_key(text):
         raise ValueError("this looks like a key, and a key is never written here: use {credential: {keyring: NAME}}, file, env or command")
     return no_control(text)
 
@@ -155,7 +177,7 @@ def tag(text: str) -> str:
 
 
 def header_name(text: str) -> str:
-    no_key(text)
+    plain_name(text)
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError("no header has such a name")
     if text.lower() in _FRAMING_HEADERS or text.lower().startswith("x-sidecar-"):
@@ -171,7 +193,7 @@ def header_value(text: str) -> str:
 
 
 def variable_name(text: str) -> str:
-    if begins_like_a_key(text) or not _VARIABLE_NAME.fullmatch(text):
+    if looks_like_a_key(text) or not _VARIABLE_NAME.fullmatch(text):
         raise ValueError("must be the name of an environment variable: letters, digits and '_'")
     return text
 
@@ -267,7 +289,7 @@ def address(text: object) -> tuple[str, int]:
 def host_name(text: str) -> str:
     if not _is_host(text):
         raise ValueError("must be a host's name without scheme or port, like host.docker.internal")
-    return text.lower()
+    return no_key(text.lower())
 
 
 def _is_host(text: str) -> bool:
@@ -286,6 +308,7 @@ def url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as the system's resolver is asked
     except ValueError:
         raise ValueError("is not a URL") from None
     if parts.scheme not in ("http", "https") or not host or port == 0 or re.search(r"[^!-~]", text):
@@ -305,4 +328,6 @@ def proxy(text: str) -> str:
 def path(text: str) -> str:
     if not text.startswith("/") or re.search(r"[^!-~]|[?#]", text):
         raise ValueError("must be a path that begins with /, without query")
+    if _holds_a_key(text):
+        raise ValueError("this looks like a key, and a key is never written here")
     return text

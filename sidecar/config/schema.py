@@ -18,6 +18,7 @@ from sidecar.launch.loopback import is_loopback
 from sidecar.launch.names import did_you_mean
 
 TEXT = text(scalars.not_empty, scalars.no_key)
+NAME = text(scalars.plain_name)
 TAG = text(scalars.tag)
 PATH = text(scalars.path)
 PROXY = text(scalars.proxy)
@@ -41,9 +42,9 @@ KNOWN_GATEWAY = both(text(), _known)
 class CredentialForm(NamedTuple):
     """`keyring`, `{keyring: NAME}`, `{file: PATH, key: NAME}`, `{env: NAME}` or `{command: [...], ttl: 10m}`."""
 
-    keyring: Annotated[str | None, TEXT] = None
+    keyring: Annotated[str | None, NAME] = None
     file: Annotated[str | None, TEXT] = None
-    key: Annotated[str | None, TEXT] = None
+    key: Annotated[str | None, NAME] = None
     env: Annotated[str | None, VARIABLE_NAME] = None
     command: Annotated[tuple[str, ...] | None, list_of(TEXT, may_be_empty=False)] = None
     ttl: Annotated[float | None, DURATION] = None

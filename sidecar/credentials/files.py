@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sidecar.errors import CredentialFailed
+from sidecar.launch.files import NotRegular, read_with_info
+
+if TYPE_CHECKING:
+    import os
 
 #: What changes when a file does: its time of change in nanoseconds, size and inode.
 Version = tuple[int, int, int]
@@ -32,26 +36,20 @@ def version(path: str) -> Version | None:
 def read_private(path: str) -> tuple[str, Version] | None:
     """Its text and which version that was; None when there is no such file.  Raises `CredentialFailed`."""
     try:
-        # Without waiting: a named pipe that nobody writes to would hold us up for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        data, info = read_with_info(path, LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except NotRegular:
+        raise CredentialFailed(f"the key file {path} is not a regular file") from None
     except OSError as error:
         raise CredentialFailed(f"the key file {path} cannot be read: {error.strerror}") from error
-    try:
-        info = os.fstat(descriptor)
-        _refuse_shared(path, info)
-        data = os.read(descriptor, LARGEST_FILE + 1)
-    finally:
-        os.close(descriptor)
+    _refuse_shared(path, info)
     if len(data) > LARGEST_FILE:
         raise CredentialFailed(f"the key file {path} is larger than {LARGEST_FILE // 1024} KiB: it holds no key")
     return data.decode("utf-8-sig", "replace"), _version(info)
 
 
 def _refuse_shared(path: str, info: os.stat_result) -> None:
-    if not stat.S_ISREG(info.st_mode):
-        raise CredentialFailed(f"the key file {path} is not a regular file")
     # On Windows the mode says nothing; there the access list of the user's folder keeps others out.
     if sys.platform != "win32" and info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise CredentialFailed(

@@ -15,8 +15,17 @@ class NotRegular(OSError):
 
 def read_regular(path: str, limit: int) -> bytes:
     """The first `limit` bytes of a regular file, through links.  Raises OSError: FileNotFoundError, PermissionError, `NotRegular`."""
+    return read_with_info(path, limit)[0]
+
+
+def read_with_info(path: str, limit: int) -> tuple[bytes, os.stat_result]:
+    """As `read_regular`, and what the system says of the very file that was read: owner, mode, time of change."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
             raise NotRegular(f"{path} is not a file")
-        return file.read(limit)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limit), info
+    finally:
+        os.close(descriptor)

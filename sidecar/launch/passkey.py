@@ -11,6 +11,7 @@ import stat
 import sys
 
 from sidecar.errors import SidecarError
+from sidecar.launch.files import NotRegular, read_with_info
 from sidecar.launch.places import new_private, private_folder, write_private
 
 BYTES = 32
@@ -19,12 +20,13 @@ _HINT = "make a new one, which ends all passes: sidecar token --rotate"
 
 def load(path: str) -> bytes:
     """Raises FileNotFoundError, or `SidecarError` when the file is not what the sidecar wrote."""
-    with open(path, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        key = file.read(BYTES + 1)
+    try:
+        key, info = read_with_info(path, BYTES + 1)
+    except NotRegular as error:
+        raise SidecarError(str(error), _HINT) from None
     if len(key) != BYTES:
         raise SidecarError(f"{path} is damaged: {BYTES} bytes were expected", _HINT)
-    if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if sys.platform != "win32" and info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SidecarError(f"others can read {path}", _HINT)
     return key
 

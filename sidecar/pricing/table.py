@@ -15,10 +15,10 @@ import time
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
+from sidecar.launch.files import read_regular
 from sidecar.pricing import settled
 from sidecar.pricing.terms import Rates
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 NAME = f"genai-prices {genai_prices.__version__}"
 #: A stored table is looked at no more often than this.
 _LOOK_SECONDS = 1.0
+_LARGEST = 32 << 20
 #: Fewer sellers than this are no whole table.
 _FEWEST_SELLERS = 20
 
@@ -106,7 +107,7 @@ def refresh() -> bool:
     try:
         info = os.stat(_Stored.path)
         stamp = info.st_mtime_ns, info.st_size
-        snapshot = None if stamp == _Stored.stamp else parsed(Path(_Stored.path).read_bytes())
+        snapshot = None if stamp == _Stored.stamp else parsed(read_regular(_Stored.path, _LARGEST))
     except FileNotFoundError:
         pass
     except (OSError, ValueError):

@@ -103,13 +103,15 @@ def _proxy_address(gateway: str, where: str, text: str) -> tuple[str, int, str |
     try:
         url = urlsplit(text if "://" in text else f"http://{text}")
         host, port = url.hostname, url.port
+        (host or "").encode("idna")  # as the system's resolver is asked
     except ValueError:  # a bracket that is none, a port that is no number: as in a password that is not percent-encoded
         host = None
-    if host is None or not host or url.scheme != "http" or url.fragment or url.query:
+    # Behind a slash that is not encoded the rest of a password looks like a path, and its beginning like a port.
+    if not host or url.scheme != "http" or port == 0 or url.path not in {"", "/"} or url.fragment or url.query:
         raise Refusal(
             "unreachable",
             f"the proxy for gateway {gateway!r} in {where} is not an http:// address",
-            "it has to be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with signs like # and [ in the password percent-encoded",
+            "it has to be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with signs like #, / and [ in the password percent-encoded",
             retry=False,
         )
     credentials = None

@@ -16,11 +16,11 @@ def is_excepted(host: str, port: int, entries: str) -> bool:
 
 
 def _matches(name: str, port: int, entry: str) -> bool:
-    if entry == "*":
-        return True
     entry, entry_port = _split(entry)
     if entry_port and entry_port != str(port):
         return False
+    if entry == "*":
+        return True
     if "/" in entry:
         return _is_in(name, entry)
     if (address := _address(name)) is not None:
@@ -32,8 +32,8 @@ def _matches(name: str, port: int, entry: str) -> bool:
 def _split(entry: str) -> tuple[str, str]:
     """Host and port of an entry; the colons of an IPv6 address without brackets are its own."""
     if entry.startswith("["):
-        host, _, port = entry[1:].partition("]")
-        return host, port.removeprefix(":")
+        host, _, rest = entry[1:].partition("]")
+        return (host + rest, "") if rest.startswith("/") else (host, rest.removeprefix(":"))
     if entry.count(":") == 1:
         host, _, port = entry.partition(":")
         return host, port

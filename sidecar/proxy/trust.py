@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import stat
 from typing import NamedTuple
 
 from sidecar.errors import Refusal
+from sidecar.launch.files import NotRegular
 
 
 class Trust(NamedTuple):
@@ -46,7 +48,15 @@ def trusted(gateway: str, system: str | None, extra: str | None, own: str | None
 
 
 def _stamps(files: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(os.stat(path).st_mtime_ns for path in files)
+    return tuple(map(_stamp, files))
+
+
+def _stamp(path: str) -> int:
+    """Raises OSError also for a pipe or a device, which OpenSSL would read without end."""
+    info = os.stat(path)
+    if not stat.S_ISREG(info.st_mode):
+        raise NotRegular(f"{path} is not a file")
+    return info.st_mtime_ns
 
 
 @functools.cache

@@ -20,6 +20,8 @@ TEXTS = {
     "empty with a line end": "{\n}\n",
     "two spaces": '{\n  "model": "opus",\n  "env": {"A": "b"}\n}\n',
     "tabs and CRLF": '{\r\n\t"model": "opus"\r\n}\r\n',
+    "a byte order mark": '\ufeff{\n  "model": "opus"\n}\n',
+    "a byte order mark and another line": '\ufeff {"statusLine": {"type": "command", "command": "date"}}',
     "one line": '{"model":"opus","env":{}}',
     "odd spaces": ' {  "model" :\t"opus" ,\n"n": 1.50e+3}  ',
     "escapes": '{"\\u0061": "\\/", "é": "\\ud83d\\ude00"}',
@@ -33,7 +35,7 @@ TEXTS = {
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_what_goes_in_comes_out_and_leaves_every_byte(text):
     after = with_line(text, SIDECAR)
-    assert json.loads(after)["statusLine"]["command"].startswith(f"{SIDECAR} statusline")
+    assert json.loads(after.removeprefix("\ufeff"))["statusLine"]["command"].startswith(f"{SIDECAR} statusline")
     assert with_line(after, SIDECAR) == after
     assert without_line(after) == text
     assert without_line(text) == text
@@ -41,7 +43,7 @@ def test_what_goes_in_comes_out_and_leaves_every_byte(text):
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_nothing_else_changes(text):
-    before, after = json.loads(text), json.loads(with_line(text, SIDECAR))
+    before, after = (json.loads(each.removeprefix("\ufeff")) for each in (text, with_line(text, SIDECAR)))
     ours = after.pop("statusLine")
     there = before.pop("statusLine", {"type": "command", "command": None})
     assert before == after

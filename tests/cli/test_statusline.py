@@ -196,6 +196,14 @@ def test_settings_that_cannot_be_read_are_named_and_left(home, claude):
     assert [each.name for each in claude.iterdir()] == ["settings.json"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in folders there")
+def test_a_pipe_in_the_place_of_settings_holds_nobody_up(home, claude):
+    os.mkfifo(claude / "settings.json")
+    done = home.run("statusline", "--install")
+    assert done.returncode == 1
+    assert f"{claude}/settings.json is not a file; nothing was changed" in done.stderr
+
+
 def test_a_subscriptions_cost_is_marked():
     total = dict.fromkeys(_TOKENS, 1) | {"cache_share": None, "cost_usd": 2.0, "unpriced_requests": 0, "subscription_cost_usd": 2.0}
     assert list(_parts({"rows": [total], "total": total, "gateway": "there", "budgets": []}))[-1] == "~$2.00"

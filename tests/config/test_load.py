@@ -97,6 +97,12 @@ KEY = "vck_4fA9xQ27LmZp0RtYb1"
         "a: *KEY",
         "a: !KEY b",
         "hosts: [KEY]\nKEY: [",
+        "hosts: [KEY]",
+        "gateways: {x: {base_url: 'https://h.example', paths: {/KEY: /a}}}",
+        "gateways: {x: {base_url: 'https://h.example', paths: {/a: /v1/KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', only: [/KEY]}}",
+        "gateways: {x: {base_url: 'https://h.example', agent_env: {A: 'https://h.example/KEY'}}}",
+        "gateways: {x: {base_url: 'https://h.example', headers: {a: 'token KEY'}}}",
     ],
 )
 def test_a_key_in_any_place_is_a_fault_and_not_quoted_back(text):
@@ -104,6 +110,45 @@ def test_a_key_in_any_place_is_a_fault_and_not_quoted_back(text):
         parsed(text.replace("KEY", KEY), "config.yaml")
     assert KEY not in str(caught.value)
     assert KEY[4:] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gateways: {x: {base_url: 'https://h.example', auth: {header: KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', headers: {KEY: a}}}",
+        "gateways: {x: {base_url: 'https://h.example', headers: {a: KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', agent_env: {KEY: a}}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: {keyring: KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: {env: KEY}}}",
+        "gateways: {x: {base_url: 'https://h.example', credential: {file: a, key: KEY}}}",
+        "KEY: 1",
+    ],
+)
+@pytest.mark.parametrize("key", ["Zk9xQ27LmZp0RtYb1Hc83Wn5sVd2Ej6T", "9f86d081884c7d659a2feaa0c55ad015"])
+def test_a_key_that_begins_like_nothing_known_is_no_name(text, key):
+    with pytest.raises(ConfigError) as caught:
+        parsed(text.replace("KEY", key), "config.yaml")
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dQw4w9WgXcQ_Zk9x", "9f86d081884c7d659a2feaa0c55ad015.Q27LmZp0RtYb1Hc8"]
+)
+def test_a_key_with_dots_in_it_is_hidden_whole(key):
+    (line,) = faults(f"limits:\n  {key}: 1\n")
+    assert line == f"config.yaml:2:3: limits.{'.'.join(['•••'] * len(key.split('.')))}: this key is unknown"
+
+
+@pytest.mark.parametrize("written", ["paths: {/key-management: /basic-auth}", "headers: {a: 'see key-management'}"])
+def test_a_word_may_begin_like_a_key(written):
+    assert parsed(f"gateways: {{x: {{base_url: 'https://h.example', {written}}}}}", "config.yaml").configured == ("x",)
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64])
+def test_a_host_that_no_resolver_takes_is_a_fault(host):
+    (line,) = faults(f"gateways:\n  x:\n    base_url: https://{host}\n")
+    assert line == "config.yaml:3:15: gateways.x.base_url: is not a URL"
 
 
 @pytest.mark.parametrize("listen", ["localhost:4190", "LOCALHOST:4190", "gw.localhost:4190"])

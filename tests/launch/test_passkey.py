@@ -64,6 +64,19 @@ def test_a_damaged_key_says_how_to_make_a_new_one(path):
     assert len(passkey.load_or_create(path)) == 32
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in folders there")
+def test_a_pipe_in_the_place_of_the_key_holds_nobody_up(path):
+    key = passkey.PassKey(path)
+    before = key.current()
+    os.unlink(path)
+    os.mkfifo(path)
+    assert key.current() == before
+    with pytest.raises(SidecarError, match=r"is not a file.*sidecar token --rotate"):
+        passkey.load_or_create(path)
+    passkey.rotate(path)
+    assert key.current() == passkey.load(path) != before
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_a_key_that_others_can_read_is_refused(path):
     passkey.load_or_create(path)

@@ -9,6 +9,7 @@ import datetime as dt
 import os
 import socket
 import ssl
+import sys
 
 import pytest
 import trustme
@@ -125,6 +126,14 @@ async def test_a_certificate_file_that_is_gone_is_named():
     assert refused.value.retry is False
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in folders there")
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"])
+def test_a_pipe_in_the_place_of_certificates_is_named_and_not_read(name, tmp_path):
+    os.mkfifo(tmp_path / "ca.pem")
+    with pytest.raises(Refusal, match=r"CA file.*/ca\.pem is not a file"):
+        endpoint(gateway("https://g.example"), {name: str(tmp_path / "ca.pem")}.get)
+
+
 async def test_a_connection_that_does_not_come_about_has_its_limit():
     async def silent(talk):
         await talk.reader.read()
@@ -194,6 +203,13 @@ def test_which_proxy_is_taken(url, setting, variables, through):
         "http://p:port",
         "http://[::1",
         "http://p:99999",
+        "http://p:0",
+        "http://user:1/ss@p:8080",
+        "http://user:p?ss@p:8080",
+        "http://p..example:8080",
+        "http://.p:8080",
+        f"http://{'p' * 64}:8080",
+        "\udcff",
         "socks5://p:1",
         "http://",
         "p?q",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sidecar.errors import SidecarError
 
 _KEY = "statusLine"
+_BYTE_ORDER_MARK = "\ufeff"  # what editors on Windows put before a text
 _SPACE = re.compile(r"[ \t\r\n]*")
 _FIRST_LINE = re.compile(r"\{(\r?\n)([ \t]*)")
 _DECODER = json.JSONDecoder()
@@ -92,7 +93,7 @@ def _last(members: list[_Member], key: str) -> _Member | None:
 def _object(text: str, at: int) -> list[_Member]:
     """The members of the object that begins there."""
     try:
-        at = _skip(text, at)
+        at = _skip(text, at + text.startswith(_BYTE_ORDER_MARK, at))
         _, end = _DECODER.raw_decode(text, at)
         if text[at] != "{" or (_skip(text, end) != len(text) and not _is_inside(text, at)):
             raise ValueError
@@ -111,7 +112,7 @@ def _object(text: str, at: int) -> list[_Member]:
 
 
 def _is_inside(text: str, at: int) -> bool:
-    return bool(text[:at].strip())
+    return bool(text[:at].removeprefix(_BYTE_ORDER_MARK).strip())
 
 
 def _skip(text: str, at: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.cli.setup.claude_settings import with_line, without_line
 from sidecar.cli.setup.wrapper import own_command
 from sidecar.errors import SidecarError, UsageError
+from sidecar.launch.files import NotRegular, read_regular
 from sidecar.launch.places import new_private, private_folder
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _EMPTY = "{\n}\n"
 _BACKUP = ".before-sidecar"
+_LARGEST = 4 << 20
 
 
 def change(args: Namespace) -> int:
@@ -62,10 +64,15 @@ def _remove(path: str, after: str) -> None:
 
 def _read(path: str) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return file.read().decode()
+        data = read_regular(path, _LARGEST + 1)
     except FileNotFoundError:
         return None
+    except NotRegular as error:
+        raise SidecarError(f"{error}; nothing was changed", "put a file there first") from None
+    if len(data) > _LARGEST:
+        raise SidecarError(f"{path} is larger than {_LARGEST >> 20} MiB; nothing was changed", "no settings are: mend it by hand first")
+    try:
+        return data.decode()
     except UnicodeDecodeError:
         raise SidecarError(f"{path} is not UTF-8; nothing was changed", "mend it by hand first") from None
 
