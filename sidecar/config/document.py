@@ -28,8 +28,12 @@ MAX_DEPTH = 32
 # Aliases of aliases grow without bound ("billion laughs"); a real file has a few hundred values.
 MAX_VALUES = 10_000
 _ENDLESS = "the aliases here unfold without end"
+_TOO_MANY = f"more than {MAX_VALUES} values, with what aliases stand for: no configuration has as many"
+# Numbers to the base of 60 (`1:30:00`) are read in time that grows with the square of their length.
+MAX_NUMBER = 64
 
 _MAP, _SEQ, _MERGE = ("tag:yaml.org,2002:" + kind for kind in ("map", "seq", "merge"))
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -130,7 +134,7 @@ class _Walk:
         """Count what is walked: aliases and merges can stand for any number of values."""
         self.count += 1
         if self.count > MAX_VALUES:
-            raise _TooMuchError(node, _ENDLESS)
+            raise _TooMuchError(node, _TOO_MANY)
 
     def value(self, node: yaml.Node, path: Path) -> object:
         self.step(node)
@@ -149,6 +153,8 @@ class _Walk:
 
     def scalar(self, node: yaml.ScalarNode, path: Path) -> object:
         try:
+            if node.tag in _NUMBERS and len(node.value) > MAX_NUMBER:
+                raise ValueError
             return SafeConstructor().construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError):
             self.fault(node, path, "YAML reads this as something other than text: put it in quotes")
@@ -194,4 +200,5 @@ class _Walk:
                     self.fault(source, path, "<< takes a mapping")
 
     def fault(self, node: yaml.Node, path: Path, what: str) -> None:
+        self.step(node)
         self.document.faults.append(Fault(_place(node.start_mark), path, what))

@@ -36,8 +36,10 @@ _CONNECTION_VARIABLES = (
     "NODE_EXTRA_CA_CERTS",
 )
 
-
 LARGEST_FILE = 1 << 20
+#: No more faults than this are told, and no more characters of each: they stand in the daemon's log and in its answers, too.
+MOST_FAULTS = 100
+LONGEST_FAULT = 1000
 
 
 def load(places: Places) -> Settings:
@@ -95,14 +97,18 @@ def parsed(text: str, path: str) -> Settings:
     faults = sorted([*faults, *_missing_files(found, contents, folder)], key=lambda fault: fault.place)
     if faults:
         name = Path(path).name
-        raise ConfigError(tuple(_line(name, fault) for fault in faults), f"mend {path}")
+        lines = [_line(name, fault) for fault in faults[:MOST_FAULTS]]
+        if len(faults) > MOST_FAULTS:
+            lines.append(f"{name}: and {len(faults) - MOST_FAULTS} more faults")
+        raise ConfigError(tuple(lines), f"mend {path}")
     return _settings(contents, path, folder)
 
 
 def _line(name: str, fault: Fault) -> str:
     line, column = fault.place
     steps = ".".join(str(step) for step in fault.path)
-    return f"{name}:{line}:{column}: " + scalars.without_keys(f"{steps}: {fault.what}" if steps else fault.what)
+    what = scalars.without_keys(f"{steps}: {fault.what}" if steps else fault.what)
+    return f"{name}:{line}:{column}: {what if len(what) <= LONGEST_FAULT else what[:LONGEST_FAULT] + '…'}"
 
 
 def _missing_files(found: Document, contents: Contents, folder: str) -> Iterator[Fault]:

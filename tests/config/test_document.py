@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.document import Fault, read
+from sidecar.config.document import MAX_VALUES, Fault, read
 
 
 def test_values_keep_their_keys_as_written_and_lists_become_tuples():
@@ -71,6 +71,8 @@ def test_anchors_and_merge_keys_work_and_own_keys_win():
         ("a: 2024-13-45", (1, 4), "quotes"),
         ("a: {<<: 3}", (1, 9), "<<"),
         ("a: =", (1, 4), "quotes"),
+        ("a: " + "1:" * 300_000 + "1", (1, 4), "quotes"),
+        ("a: " + "1" * 100 + ".5", (1, 4), "quotes"),
     ],
 )
 def test_a_fault_says_where(text, place, says):
@@ -90,6 +92,12 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' 
 )
 def test_a_text_without_end_is_a_fault(text):
     assert len(read(text).faults) == 1
+
+
+def test_faults_have_an_end_too():
+    found = read("a: 1\n" * 2 * MAX_VALUES).faults
+    assert len(found) <= MAX_VALUES
+    assert "values" in found[-1].what
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-?[]{}&*!|>'\"%@`#,<= \n\t0123\\\r\x85\ufeff~é.")))

@@ -145,6 +145,15 @@ def test_a_word_may_begin_like_a_key(written):
     assert parsed(f"gateways: {{x: {{base_url: 'https://h.example', {written}}}}}", "config.yaml").configured == ("x",)
 
 
+def test_what_is_told_of_faults_has_its_limits():
+    lines = faults("".join(f"x{number}: 1\n" for number in range(150)))
+    assert len(lines) == 101
+    assert lines[99:] == ["config.yaml:100:1: x99: this key is unknown", "config.yaml: and 50 more faults"]
+    (line,) = faults(f"gateway: {'a' * 100_000}")
+    assert len(line) < 1100
+    assert line.endswith("a…")
+
+
 @pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64])
 def test_a_host_that_no_resolver_takes_is_a_fault(host):
     (line,) = faults(f"gateways:\n  x:\n    base_url: https://{host}\n")
