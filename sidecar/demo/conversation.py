@@ -63,7 +63,7 @@ async def converse(url: str, pass_: str, show: Callable[[str], None]) -> Convers
 
 def _request_body() -> bytes:
     """With spaces, an escape and a number form that no JSON library writes: a body written anew would differ."""
-    system = [{"type": "text", "text": "Be brief and kind. " * 60, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    system = [{"type": "text", "text": "Be brief and kind. " * 3000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     return (
         f'{{"model" : "claude-sonnet-4-5", "max_tokens":1e3,  "stream": true, "system": {json.dumps(system)},'
         f' "messages":[{{"role":"user", "content":{json.dumps(_SAID)} }}], "metadata":{{"note":"\\u0041gent"}} }}'

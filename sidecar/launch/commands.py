@@ -85,7 +85,8 @@ COMMANDS = (
     Command(
         "run",
         "start an agent that goes through the sidecar",
-        "sidecar run -g vercel -t review -- claude -p 'say hi'",
+        "sidecar run -g vercel -t review -- claude -p 'say hi'\n"
+        "  sidecar run -- claude --resume ID    # plain `claude --resume ID` goes past it; sidecar wrapper vercel --name claude mends that",
         (_GATEWAY, _TAG, _SESSION),
         "sidecar.launch.run:run",
         takes_command=True,
@@ -137,7 +138,7 @@ COMMANDS = (
         "use",
         "make a gateway the active one",
         "sidecar use edgee",
-        (_WHICH, argument("--here", action="store_true", help="for this checkout only: in its .sidecar.yaml")),
+        (_WHICH, argument("--here", action="store_true", help="for this checkout only: in its .sidecar.yaml"), _JSON),
         "sidecar.cli.setup.use:use",
     ),
     Command(

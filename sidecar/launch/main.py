@@ -7,7 +7,7 @@ import os
 import sys
 
 from sidecar.errors import SidecarError, UsageError
-from sidecar.launch import places, quick, surroundings
+from sidecar.launch import lean_json, places, quick, surroundings
 from sidecar.launch.commands import load
 from sidecar.launch.surroundings import lost_output, note, say
 
@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _command(words)
     except SidecarError as error:
-        say(error.message, error.hint)
         code = error.exit_code if isinstance(error, UsageError) or failed == 1 else failed
+        _tell(error, code, words)
     except SystemExit as end:  # argparse's, after --help or a usage fault; a signal's, from a page that is drawn live
         code = end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
@@ -53,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(*_explained(lost))
         return failed
     return code
+
+
+def _tell(error: SidecarError, code: int, words: Sequence[str]) -> None:
+    """To people on stderr; on stdout, too, as JSON to a program that asked for it."""
+    if "--json" in words and "--" not in words:
+        print(lean_json.dumps({"error": error.message, "hint": error.hint, "exit_code": code}))
+    say(error.message, error.hint)
 
 
 def _command(words: Sequence[str]) -> int:

@@ -86,6 +86,12 @@ def check(key: bytes, text: str, now: float) -> Pass | None:
     return pass_ if pass_ is not None and now < pass_.expires else None
 
 
+def ended(key: bytes, text: str, now: float) -> Pass | None:
+    """The pass whose time is over; None for what never was one, or still is."""
+    pass_ = _verified(key, text) if len(text) <= LONGEST and text.isascii() else None
+    return pass_ if pass_ is not None and now >= pass_.expires else None
+
+
 def health_proof(key: bytes, nonce: str) -> str:
     """What only the holder of `pass.key` can answer to `nonce`.  Its own domain: it is never the signature of a pass."""
     return hmac_digest(key, b"sidecar-health-" + nonce.encode(), "sha256").hex()

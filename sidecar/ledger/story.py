@@ -35,8 +35,8 @@ class Agent(TypedDict):
 
 
 class Story(TypedDict):
-    """`turns` are oldest first.  `turn` counts the main agent's and is None for a subagent's; `retry` means that the same agent's turn
-    before had failed.
+    """`turns` are oldest first.  `turn` counts the main agent's and is None for a subagent's and a helper's; `retry` means that the same
+    agent's turn before had failed.  `helpers` counts what the main agent asked beside a turn, such as a title for the session.
     """
 
     session: str
@@ -47,6 +47,7 @@ class Story(TypedDict):
     models: list[Row]
     errors: dict[str, int]
     retries: int
+    helpers: int
     turns: list[Row]
 
 
@@ -92,6 +93,7 @@ def story(path: str, session: str) -> Story:
         models=report(path, "model", session=session)["rows"],
         errors=errors,
         retries=sum(bool(turn["retry"]) for turn in turns),
+        helpers=sum(bool(turn["helper"]) for turn in turns),
         turns=turns,
     )
 
@@ -120,23 +122,50 @@ def _is_below_itself(name: str, parent_of: Mapping[str, str | None]) -> bool:
     return above is not None
 
 
+def _helpers(rows: Iterable[sqlite3.Row]) -> set[str]:
+    """Those of the main agent's requests, oldest first, that ran beside a larger one of its own.
+
+    Its turns follow each other.  What runs at the same time is a helper: Claude Code asks for the session's title in parallel with a turn,
+    and cancels such requests when a turn is over before them.
+    """
+    helpers: set[str] = set()
+    under_way: list[sqlite3.Row] = []
+    for row in rows:
+        if row["outcome"] == "lost":  # nobody knows when it ended
+            continue
+        under_way = [each for each in under_way if each["finished_at"] is None or each["finished_at"] > row["started_at"]]
+        for other in under_way:
+            helpers.add((row if _size(row) <= _size(other) else other)["id"])
+        under_way.append(row)
+    return helpers
+
+
+def _size(row: sqlite3.Row) -> int:
+    """The input's tokens, 0 if none are known."""
+    names = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+    return sum(row[name] or 0 for name in names)
+
+
 def _turns(rows: Sequence[sqlite3.Row]) -> list[Row]:
     number = 0
     failed_before: dict[str | None, bool] = {}
+    helpers = _helpers([row for row in rows if row["agent"] is None])
     turns: list[Row] = []
     for row in rows:
-        agent, outcome = row["agent"], row["outcome"]
-        retry = bool(row["retry_count"]) or failed_before.get(agent, False)
-        failed = outcome is not None and outcome not in {"complete", "client_cancelled"}
-        failed_before[agent] = failed
-        number += agent is None and not retry
+        agent, outcome, is_helper = row["agent"], row["outcome"], row["id"] in helpers
+        retry = not is_helper and (bool(row["retry_count"]) or failed_before.get(agent, False))
+        failed = outcome is not None and outcome not in {"complete", "client_cancelled", "unmetered"}
+        if not is_helper:
+            failed_before[agent] = failed
+        number += agent is None and not retry and not is_helper
         turns.append(
             {
-                "turn": number if agent is None else None,
+                "turn": number if agent is None and not is_helper else None,
                 **{name: row[name] for name in _TURN},
                 "model": row["model_served"] or row["model_sent"] or row["model_requested"],
                 "failed": failed,
                 "retry": retry,
+                "helper": is_helper,
             }
         )
     return turns

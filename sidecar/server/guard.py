@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Refusal
 from sidecar.launch.loopback import is_loopback
-from sidecar.launch.passes import check
+from sidecar.launch.passes import check, ended
 from sidecar.sessions.session import find_pass
 from sidecar.wire.fields import every, first, text
 
@@ -71,12 +72,20 @@ def admit(fields: ByName, key: bytes, scopes: frozenset[str]) -> Pass:
     if bearer is None:
         raise Refusal(
             "bad_pass",
-            "this agent holds no valid pass" if held is None else "this agent's pass is not valid (any more)",
+            "this agent holds no valid pass" if held is None else _fault(key, held),
             "start the agent with `sidecar run`, or see `sidecar token`; a login does not help",
         )
     if bearer.scope not in scopes:
         raise Refusal("forbidden_scope", f"a pass of scope {bearer.scope!r} does not open this")
     return bearer
+
+
+def _fault(key: bytes, held: str) -> str:
+    if (over := ended(key, held, time.time())) is None:
+        return "this agent's pass is not valid (any more)"
+    about = (f"{name} {value}" for name in ("gateway", "session", "project") if (value := getattr(over, name)))
+    which = ", ".join(("run " + over.run, *about))
+    return f"this agent's pass ended on {datetime.fromtimestamp(over.expires):%Y-%m-%d at %H:%M} ({which})"  # noqa: DTZ006 -- local time is meant
 
 
 def _host_name(host: str) -> str:

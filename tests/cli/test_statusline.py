@@ -164,7 +164,7 @@ def test_it_installs_beside_what_is_there_once_and_goes_without_a_trace(home, cl
     command = json.loads(after)["statusLine"]["command"]
     shown = subprocess.run(["sh", "-c", command], input=b"{}", capture_output=True, env=home.environ, check=True)
     assert (shown.stdout, shown.stderr) == (b"hi\n", b"")
-    assert "there already" in home.run("statusline", "--install").stdout
+    assert "already." in home.run("statusline", "--install").stdout
     assert settings.read_bytes() == after
     assert home.run("statusline", "--remove").returncode == 0
     assert settings.read_bytes() == BEFORE

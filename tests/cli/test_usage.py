@@ -202,8 +202,16 @@ def test_nothing_in_the_period_is_said_too(home, ledger):
 @pytest.mark.parametrize(("words", "said"), [(("--since", "soon"), "'soon' is no time"), (("--json", "--csv"), "two forms of the same")])
 def test_a_question_that_makes_no_sense_is_refused(home, words, said):
     done = usage(home, *words)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert done.returncode == 2
     assert said in done.stderr
+    assert done.stdout == "" or json.loads(done.stdout)["exit_code"] == 2
+
+
+def test_an_unknown_gateway_is_named_with_the_nearest_one(home, ledger):
+    done = usage(home, "-g", "anthropc")
+    assert done.returncode == 2
+    assert "did you mean anthropic?" in done.stderr
+    assert usage(home, "-g", "edgee").stdout.startswith("no requests since ")
 
 
 def test_a_terminal_that_knows_no_unicode_gets_ascii(home, ledger):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 
@@ -35,6 +36,15 @@ def test_with_no_file_it_makes_one_that_is_private(home):
     assert file.read_text() == "gateway: edgee\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load(home.places).gateway == "edgee"
+
+
+def test_as_json_it_says_what_it_did_and_what_went_wrong(home):
+    told = json.loads(home.run("use", "edgee", "--json").stdout)
+    assert told == {"gateway": "edgee", "file": str(home.path / "config.yaml"), "changed": True, "running": False, "has_key": False}
+    assert json.loads(home.run("use", "edgee", "--json").stdout)["changed"] is False
+    done = home.run("use", "edge", "--json")
+    assert (done.returncode, json.loads(done.stdout)["exit_code"]) == (2, 2)
+    assert json.loads(done.stdout)["error"] in done.stderr
 
 
 def test_it_edits_the_target_of_a_link_in_place(home, file, tmp_path):

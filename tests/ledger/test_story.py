@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import UsageError
-from sidecar.ledger.entry import Kind
+from sidecar.ledger.entry import Ending, Kind
 from sidecar.ledger.story import session_named, story, tree
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading, Usage
@@ -61,6 +61,28 @@ def test_turns_are_the_main_agents_and_one_sent_again_is_the_same_turn(path):
     assert told["turns"][-1]["outcome"] is None
     assert told["errors"] == {"overloaded_error": 2}
     assert told["retries"] == 2
+
+
+def test_what_ran_beside_a_turn_is_a_helper_and_no_turn(tmp_path):
+    """Claude Code asks for a title in parallel with a turn; when the turn is over first, it cancels the request."""
+    path = str(tmp_path / "ledger.db")
+    ledger = Ledger(path, "one", print)
+    ledger.start()
+    requests = [
+        (0, 5, reading(usage=Usage(900, 50)), {}),  # a turn
+        (6, 9, reading(usage=Usage(40, 5)), {}),  # a title, begun before the turn that it runs beside
+        (7, 20, reading(usage=Usage(950, 50)), {}),
+        (8, 21, Reading(), {"ending": Ending.CLIENT_GONE}),  # a helper that was cancelled
+        (22, 25, reading(usage=Usage(10, 5)), {}),  # a small turn is a turn
+    ]
+    for number, (begin, end, read, more) in enumerate(requests, 1):
+        ledger.open(opening(number, started_at=NOON + begin))
+        ledger.close(closing(number, finished_at=NOON + end, reading=read, **more))
+    ledger.stop()
+    told = story(path, "s1")
+    assert [turn["turn"] for turn in told["turns"]] == [1, None, 2, None, 3]
+    assert [turn["helper"] for turn in told["turns"]] == [False, True, False, True, False]
+    assert (told["helpers"], told["errors"], told["retries"]) == (2, {}, 0)
 
 
 def test_subagents_are_a_tree_with_their_sums(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 
 import pytest
 from fakes.raw import raw_gateway, reply, says
@@ -52,14 +53,12 @@ async def test_a_bad_pass_is_not_rescued_by_a_good_one(both):
 async def test_every_fault_of_a_pass_gets_the_same_answer(both):
     there, sidecar = both
     good = sidecar.given
-    expired = sidecar.minted(expires=int(time.time()) - 1)
     bodies = set()
     for held in (
         good[:-1],
         good[:-2] + ("BB" if good.endswith("AA") else "AA"),
         good + "x",
         good.replace("sidecar-pass-", "sidecar-pass-A"),
-        expired,
         "sidecar-pass-",
         "sidecar-pass-." + good.split(".")[1],
     ):
@@ -71,6 +70,18 @@ async def test_every_fault_of_a_pass_gets_the_same_answer(both):
     assert "sidecar run" in message
     rotate(sidecar.places.pass_key)
     assert code(await ask(sidecar)) == "bad_pass"
+    assert there.requests == []
+
+
+async def test_a_pass_that_has_ended_says_when_and_which_it_was(both):
+    there, sidecar = both
+    ended = int(time.time()) - 1
+    got = await ask(sidecar, held=sidecar.minted(expires=ended, session="nightly", gateway="there"))
+    assert (got.status, code(got)) == (401, "bad_pass")
+    when = datetime.fromtimestamp(ended).astimezone()
+    message = json.loads(got.body)["error"]["message"]
+    assert f"this agent's pass ended on {when:%Y-%m-%d at %H:%M} (run " in message
+    assert ", gateway there, session nightly)" in message
     assert there.requests == []
 
 

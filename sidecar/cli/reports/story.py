@@ -36,6 +36,8 @@ def _beginning(story: Story, zone: str) -> Iterator[str]:
     first, last = (datetime.fromisoformat(str(story[end])).astimezone() for end in ("first", "last"))
     turns = max((number for turn in story["turns"] if isinstance(number := turn["turn"], int)), default=0)
     facts = [f"{turns} {'turn' if turns == 1 else 'turns'}", f"{story['retries']} sent again after a failure"]
+    if helpers := story["helpers"]:
+        facts.append(f"{helpers} {'request' if helpers == 1 else 'requests'} beside them, for a title and the like")
     facts += [f"{what} ({number})" for what, number in story["errors"].items()]
     yield f"{first:%Y-%m-%d %H:%M} to {_day_if_other(first, last)}{last:%H:%M} ({zone}): {', '.join(facts)}"
 
@@ -61,7 +63,7 @@ def _started(turn: Row) -> str:
 
 
 def _who(turn: Row) -> str:
-    return str(turn["agent"] or "main")
+    return str(turn["agent"] or ("helper" if turn["helper"] else "main"))
 
 
 def _outcome(turn: Row) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from sidecar.launch.places import Places
+
     Row = Mapping[str, object]
 
 #: A tenth of a cent: less than that is rounding.
@@ -48,6 +50,8 @@ def usage(args: argparse.Namespace) -> int:
     by = args.by or "session"
     found = report(args.places.ledger, by, since, until, session, args.gateway)
     of = len(found["rows"])
+    if args.gateway and not of:
+        _refuse_unknown(args.places, args.gateway)
     found["rows"] = rows = [*_ordered(found["rows"], args.sort)][-(args.limit or of) :]
     told = story(args.places.ledger, session) if session and rows and not args.by else None
     if args.json:
@@ -64,6 +68,20 @@ def usage(args: argparse.Namespace) -> int:
         _print_rows(by, rows, of, found["total"], _period(since, until, now))
         print_lines(_notes(by, rows, found["total"]))
     return 0
+
+
+def _refuse_unknown(places: Places, gateway: str) -> None:
+    """Raises UsageError for a gateway that neither the configuration nor the ledger knows."""
+    met = [str(row["key"]) for row in report(places.ledger, "gateway")["rows"]]
+    if gateway in met:
+        return
+    # Here, not above: the configuration takes longer than a report.
+    from sidecar.config.load import load  # noqa: PLC0415
+    from sidecar.gateways.presets import unknown_gateway  # noqa: PLC0415
+
+    configured = load(places).gateways
+    if gateway not in configured:
+        raise unknown_gateway(gateway, [*configured, *met])
 
 
 def _notes(by: str, rows: Sequence[Row], total: Row) -> Iterator[str]:

@@ -33,7 +33,7 @@ def change(args: Namespace) -> int:
     except SidecarError as error:
         raise SidecarError(f"{path}: {error.message}", error.hint) from None
     if after == (before or _EMPTY):
-        print(f"{path}: " + ("the line is there already." if args.install else "there is no line of ours."))
+        print(f"The line is in {path} already." if args.install else f"There is no line of ours in {path}.")
         return 0
     if args.install:
         _install(path, before, after)
@@ -47,8 +47,10 @@ def _install(path: str, before: str | None, after: str) -> None:
         _replace(path + _BACKUP, before, _mode(path))
     private_folder(os.path.dirname(path))
     _replace(path, after, 0o600 if before is None else _mode(path))
-    kept = f", as it was: {path}{_BACKUP}" if before is not None else ""
-    print(f"{path}: Claude Code shows the line from its next start on{kept}.  Out again: sidecar statusline --remove")
+    print(f"Added to {path}. Claude Code shows the line from its next start on.")
+    if before is not None:
+        print(f"The file as it was: {path}{_BACKUP}")
+    print("To take it out again: sidecar statusline --remove")
 
 
 def _remove(path: str, after: str) -> None:
@@ -59,7 +61,7 @@ def _remove(path: str, after: str) -> None:
         _replace(path, after, _mode(path))
     if backup == after:
         os.unlink(path + _BACKUP)
-    print(f"{path}: the line is out again.")
+    print(f"Taken out of {path}.")
 
 
 def _read(path: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,15 @@ def use(args: Namespace) -> int:
     if edited != text:
         save(path, edited)
     settings = load(args.places)
-    print(f"{name} is the active gateway" + (", as before." if edited == text else f" now: {path}"))
-
     state = client.verified(args.places)
-    print(_what_follows(settings, state))
     (key,) = look_up(args.places, settings, state, [name])
+    if args.json:
+        print(
+            json.dumps({"gateway": name, "file": path, "changed": edited != text, "running": state is not None, "has_key": bool(key.key)})
+        )
+    else:
+        print(f"{name} is the active gateway" + (", as before." if edited == text else f" now: {path}"))
+        print(_what_follows(settings, state))
     if not key.key:
         note(missing(settings, name, key))
     return 0
@@ -58,6 +63,9 @@ def _use_here(args: Namespace) -> int:
     if edited != text:
         save(path, edited, mode=0o644)
     project.remember(args.places, project.read(args.places, path), is_trusted=True)
+    if args.json:
+        print(json.dumps({"gateway": name, "file": path, "changed": edited != text}))
+        return 0
     print(f"Sessions that start below {os.path.dirname(path)} use {name}: {path}")
     print("Running sessions stay where they are.")
     return 0

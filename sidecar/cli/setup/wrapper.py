@@ -40,6 +40,11 @@ def wrapper(args: Namespace) -> int:
     print(f"{target} starts {agent} through gateway {args.gateway}.")
     if not any(os.path.realpath(entry) == os.path.realpath(folder) for entry in os.get_exec_path()):
         print(f"{folder} is not on PATH: add it, or call the command by its full path.")
+    if _stem(agent) == "claude" and not args.name:
+        print(
+            f"Claude Code ends with the line `claude --resume ID`, which goes past the sidecar: type {os.path.basename(target)} --resume ID,"
+        )
+        print(f"or have plain claude go through as well: sidecar wrapper {args.gateway} --name claude")
     return 0
 
 
