@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import pty
@@ -19,8 +20,9 @@ from pathlib import Path
 import pytest
 from fakes.raw import raw_gateway
 from fakes.running import client, one_gateway, request, running
+from rich.console import Console
 
-from sidecar.cli.reports.top import _sums
+from sidecar.cli.reports.top import _sums, sheet
 from sidecar.ledger.writer import Ledger
 from sidecar.metering.reading import Reading
 
@@ -90,6 +92,27 @@ async def test_what_has_just_ended_stays_to_be_read(sidecar):
     after = lines[lines.index(["just", "ended:"]) + 1 :]
     ended = [line for line in after if line and line[0] in {"ended", "earlier", "failed"} and line[-1] in {"complete", "rate_limit_error"}]
     assert [(line[0], line[-1]) for line in ended] == [("ended", "complete"), ("failed", "rate_limit_error")]
+
+
+@pytest.mark.parametrize(("state", "colour"), [("ok", ""), ("near", "\x1b[33m"), ("spent", "\x1b[1;31m")])
+def test_what_needs_a_look_has_a_colour(state, colour):
+    none = {"requests": 0, "errors": 0, "cost_usd": None, "unpriced_requests": 0}
+    budget = {"budget": "$5 per day", "session": None, "state": state, "left": "$1 left"}
+    now = {
+        "address": "a",
+        "gateway": "g",
+        "streams": [],
+        "just_ended": [],
+        "sessions_of_the_last_hour": [],
+        "today": none,
+        "sessions_today": 0,
+    }
+    for is_terminal in (True, False):
+        console = Console(force_terminal=is_terminal, color_system="standard" if is_terminal else None, width=80, file=io.StringIO())
+        console.print(sheet({**now, "budgets": [budget]}))
+        (line,) = [line for line in console.file.getvalue().splitlines() if "$5 per day" in line]
+        assert line.startswith(colour if is_terminal else "budget")
+        assert ("\x1b" in line) is (is_terminal and bool(colour))
 
 
 async def test_as_json_it_is_what_it_knows(sidecar):

@@ -101,8 +101,9 @@ class Sheet:
     def __init__(self) -> None:
         self._parts: list[Callable[[int], RenderableType]] = []
 
-    def line(self, text: str) -> Self:
-        self._parts.append(lambda _width: line(text))
+    def line(self, text: str, style: str = "") -> Self:
+        """`style` is rich's: shown where the terminal has colour and `NO_COLOR` is not set."""
+        self._parts.append(lambda _width: line(text, style))
         return self
 
     def table(
@@ -116,9 +117,9 @@ class Sheet:
             yield part(options.max_width)
 
 
-def line(text: str) -> Text:
+def line(text: str, style: str = "") -> Text:
     """Text that may hold what came over the wire, cut where the terminal ends."""
-    return _text(_shown(text))
+    return _text(_shown(text), style)
 
 
 def console() -> Console:
@@ -145,8 +146,8 @@ def _shown(text: object) -> str:
     return legible(plain(text))
 
 
-def _text(shown: str) -> Text:
-    return Text(shown, no_wrap=True, overflow="ellipsis" if _can_draw() else "crop")
+def _text(shown: str, style: str = "") -> Text:
+    return Text(shown, style, no_wrap=True, overflow="ellipsis" if _can_draw() else "crop")
 
 
 def _can_draw() -> bool:

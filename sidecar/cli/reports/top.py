@@ -84,10 +84,10 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
     running = f"{len(streams)} {'stream' if len(streams) == 1 else 'streams'}" if streams else "no streams"
     made = Sheet().line(f"Serving on {now['address']}, gateway {now['gateway']}: {running}")
     for trouble in now.get("troubles", ()):
-        made.line(troubles.words(trouble))
+        made.line(troubles.words(trouble), _BAD)
     _table(made, _COLUMNS, streams, _NUMBERS, _DISPENSABLE)
     if ended := now["just_ended"]:
-        made.line("just ended:")
+        made.line("just ended:", _HEADING)
         _table(made, _ENDED, ended, _NUMBERS, _DISPENSABLE)
     made.line("today: " + ", ".join(_sums(now["today"], now["sessions_today"])))
     if now["today"]["requests"]:
@@ -98,9 +98,9 @@ def sheet(now: Mapping[str, Any]) -> Sheet:
         # A session's own budget is of interest once it runs short.
         if budget["session"] is None or budget["state"] != "ok":
             of = f" (session {budget['session']})" if budget["session"] is not None else ""
-            made.line(f"budget {budget['budget']}{of}: {_STATES[budget['state']]}{budget['left']}")
+            made.line(f"budget {budget['budget']}{of}: {_STATES[budget['state']]}{budget['left']}", _STYLES[budget["state"]])
     if recent := now["sessions_of_the_last_hour"][-_SESSIONS_MOST:]:
-        made.line("sessions of the last hour:")
+        made.line("sessions of the last hour:", _HEADING)
         _table(made, sessions.columns(recent), recent, sessions.NUMBERS, sessions.DISPENSABLE)
     return made.line(_KEYS) if sys.stdout.isatty() else made
 
@@ -117,6 +117,8 @@ def _table(
         sheet.table(tuple(columns), cells, numbers=numbers, dispensable=dispensable)
 
 
+_BAD, _HEADING = "bold red", "bold"
+_STYLES = {"ok": "", "near": "yellow", "spent": _BAD}
 _STATES = {"ok": "", "near": "nearly spent, ", "spent": "spent, "}
 
 
