@@ -81,7 +81,7 @@ def _refuse_unknown(places: Places, gateway: str) -> None:
 
     configured = load(places).gateways
     if gateway not in configured:
-        raise unknown_gateway(gateway, [*configured, *met])
+        raise unknown_gateway(gateway, {*configured, *met})
 
 
 def _notes(by: str, rows: Sequence[Row], total: Row) -> Iterator[str]:
