@@ -98,7 +98,7 @@ def entry():
     if "SecretService" not in backend:
         keyring.core._keyring_backend = before
         pytest.skip(f"the keyring here is not a Secret Service: {backend}")
-    name = f"sidecar-test-{uuid.uuid4().hex}"
+    name = f"sidecar-test-{uuid.uuid4().hex[:12]}"
     yield name
     system_keyring.remove(name)
     keyring.core._keyring_backend = before
