@@ -137,10 +137,11 @@ def test_login_and_logout_with_a_real_keyring(entry, tmp_path):
     (home / "config.yaml").write_text(f"gateways: {{{entry}: {{base_url: '{ORIGIN}'}}}}\n")
     done = sidecar(home, "login", entry, "--stdin", given="the-real-key\n")
     assert (done.returncode, done.stderr) == (0, "")
-    assert system_keyring.read(entry) == Stored("the-real-key", (ORIGIN,))
+    assert system_keyring.read(entry, str(home)) == Stored("the-real-key", (ORIGIN,))
+    assert system_keyring.read(entry) is None, "the entry is this home's alone"
     assert not any("the-real-key" in path.read_text() for path in home.rglob("*") if path.is_file())
     assert sidecar(home, "logout", entry).returncode == 0
-    assert system_keyring.read(entry) is None
+    assert system_keyring.read(entry, str(home)) is None
     assert sidecar(home, "logout", entry).returncode == 0
 
 
