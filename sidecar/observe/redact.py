@@ -216,8 +216,9 @@ redactor_for = lru_cache(maxsize=16)(Redactor)
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The texts in which `secret` may stand: itself, quoted by JSON and by Python, and in base64."""
+    """The texts in which `secret` may stand: itself, quoted by JSON and by Python, as a form encodes its spaces, and in base64."""
     yield secret
+    yield secret.replace(" ", "+")
     yield json.dumps(secret)[1:-1]
     yield secret.replace("\\", "\\\\").replace("'", "\\'")
     yield from _base64_forms(secret)
