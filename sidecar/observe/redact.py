@@ -1,7 +1,7 @@
 """What may be written down: secrets are taken out, by field name, by value and by shape, and text is made safe to print.
 
 Pure.  A secret is found by value as it stands, escaped as JSON, programming languages, URLs and HTML do it (whichever of its characters
-are), and in base64 of both alphabets, also when it is only a part of what was encoded, as in the `user:key` of basic authentication.
+are), in hexadecimal, and in base64 of both alphabets, also when it is only a part of what was encoded, as in the `user:key` of basic authentication.
 Control characters go first: a secret that an escape sequence cuts in two is whole again by the time it is looked for.
 """
 
@@ -32,12 +32,12 @@ DEPTH_LIMIT = 8
 HARMLESS_LIMIT = 1024
 
 #: Escape sequences whole (CSI; OSC, DCS and their kind up to their end; the two-character ones), then what is left of C0, DEL, C1,
-#: the two Unicode line breaks and the marks that reorder text on a screen.
+#: the two Unicode line breaks, the marks that reorder text on a screen, and the characters that take no room on it.
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
 )
 _SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 
 #: Not `tokens`, which are counted.
 _SECRET_WORD = re.compile(
@@ -216,11 +216,13 @@ redactor_for = lru_cache(maxsize=16)(Redactor)
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The texts in which `secret` may stand: itself, quoted by JSON and by Python, as a form encodes its spaces, and in base64."""
+    """The texts in which `secret` may stand: itself, quoted by JSON and by Python, as a form encodes its spaces, in hexadecimal and in base64."""
     yield secret
     yield secret.replace(" ", "+")
     yield json.dumps(secret)[1:-1]
     yield secret.replace("\\", "\\\\").replace("'", "\\'")
+    yield secret.encode().hex()
+    yield secret.encode().hex().upper()
     yield from _base64_forms(secret)
 
 
@@ -235,7 +237,7 @@ def _base64_forms(secret: str) -> Iterable[str]:
 
 
 def _escaped_pattern(text: str) -> re.Pattern[str]:
-    r"""`text` with any of its characters escaped: `%2F` and `%252F`, `\/`, `\u002f`, `\x2f`, `&#47;`, `&#x2f;`, `&amp;`."""
+    r"""`text` with any of its characters escaped: `%2F` and `%252F`, `%u002F`, `\/`, `\u002f`, `\x2f`, `\057`, `&#47;`, `&#x2f`, `&sol;`."""
     return _beginning(text, _escaped_character)
 
 
@@ -253,12 +255,13 @@ def _beginning(text: str, character: Callable[[str], str]) -> re.Pattern[str]:
 @lru_cache(maxsize=256)
 def _escaped_character(character: str) -> str:
     plain, code = re.escape(character), ord(character)
-    entities = [rf"\#0{{0,6}}{code}", rf"\#x0{{0,6}}{code:x}", html.entities.codepoint2name.get(code), "apos" if character == "'" else None]
+    names = {name.removesuffix(";") for name, meant in html.entities.html5.items() if meant == character}
+    entities = [rf"\#0{{0,6}}{code}", rf"\#x0{{0,6}}{code:x}", *sorted(names, key=len, reverse=True)]
     ways = (
         plain,
         *([r"\+"] if character == " " else []),
-        rf"(?i:%(?:25){{0,3}}{code:02x})",
-        rf"\\{{1,8}}(?:{plain}|(?i:u00{code:02x}|u\{{0{{0,4}}{code:x}\}}|U000000{code:02x}|x{code:02x}))",
-        rf"(?i:&(?:amp;){{0,3}}(?:{'|'.join(filter(None, entities))});)",
+        rf"(?i:%(?:25){{0,3}}(?:u00)?{code:02x})",
+        rf"\\{{1,8}}(?:{plain}|(?i:u00{code:02x}|u\{{0{{0,4}}{code:x}\}}|U000000{code:02x}|x{code:02x})|0?{code:03o})",
+        rf"(?i:&(?:amp;){{0,3}}(?:{'|'.join(entities)});?)",
     )
     return f"(?:{'|'.join(ways)})"

@@ -41,6 +41,14 @@ ENCODINGS = [
     lambda secret, around: b64(f"{secret}:{around}".encode()),
     lambda secret, _: json.dumps({"inner": secret}),
     lambda secret, _: repr([secret]),
+    lambda secret, _: secret.encode().hex(),
+    lambda secret, _: secret.encode().hex().upper(),
+    lambda secret, _: "".join(f"%u{ord(character):04X}" for character in secret),
+    lambda secret, _: "".join(f"\\{ord(character):03o}" for character in secret),
+    lambda secret, _: "".join(f"&#{ord(character)}" for character in secret),
+    lambda secret, _: secret.replace("&", "&amp;").replace("/", "&sol;").replace("_", "&lowbar;").replace("=", "&equals;"),
+    lambda secret, _: "\u200b".join(secret),
+    lambda secret, _: "\xad\ufeff".join(secret),
 ]
 
 WRAPPINGS = [
@@ -166,6 +174,7 @@ def test_what_gives_itself_away_is_taken_out_unknown_as_it_is(text, expected):
         ("a\nb\r\nc\td\x85e\u2028f", "a b c d e f"),
         ("bell\x07 del\x7f nul\x00", "bell del nul"),
         ("abc\u202edef\u2066ghi\u200f", "abcdefghi"),
+        ("no\u200b\ufeff\xad\u2060 room", "no room"),
         ("half \ud800 pair", "half \\ud800 pair"),
     ],
 )
