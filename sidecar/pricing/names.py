@@ -45,8 +45,10 @@ _REWRITES = tuple(
         (r"^(?:us-gov|us|eu|apac|ap|au|jp|in|ca|sa|global|regional)\.", ""),
         (rf"^(?:{_VENDORS})\.", ""),
         (r"^databricks-(?=claude-|gpt-|gemini-)", ""),
-        # Bedrock's revisions, with the context length that provisioned throughput adds; OpenRouter's variants at the same price.
-        (r"-v\d+(?::\d+(?::\w+)?)?$", ""),
+        # Bedrock's revisions, with the context length that provisioned throughput adds.  Without a colon it may be a version of another
+        # vendor's: `deepseek-v3`.  OpenRouter's variants at the same price.
+        (r"-v\d+:\d+(?::\w+)?$", ""),
+        (r"^(claude-.+)-v\d+$", r"\1"),
         (r":(?:beta|thinking|nitro|exacto|online)$", ""),
         # Vertex: models that Google serves for other vendors.
         (r"-maas$", ""),
