@@ -152,6 +152,8 @@ def reported_cost(usage: object) -> float | None:
         return None
     cost = next((found for name, units in _COSTS if (found := _dollars(usage.get(name), units)) is not None), None)
     vendors = dollars(member(usage.get("cost_details"), "upstream_inference_cost"))
+    if vendors is None and usage.get("is_byok") is True:
+        return None  # the fee alone
     if vendors is None or cost is None:
         return vendors if cost is None else cost
     own_key = usage.get("is_byok")

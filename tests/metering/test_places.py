@@ -294,6 +294,8 @@ PLAIN = {
         ({"cost": 0.25, "is_byok": True, "cost_details": {"upstream_inference_cost": 5}}, 5.25),
         ({"cost": 0, "cost_details": {"upstream_inference_cost": 0.5}}, 0.5),
         ({"cost": 0.25, "cost_details": {"upstream_inference_cost": 5}}, 5.25),
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, None),
+        ({"cost": 0.25, "is_byok": True}, None),
         ({"cost": 0.5, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.5}}, 0.5),
         ({"cost": 0.5, "cost_details": {"upstream_inference_cost": 0.5}}, 0.5),
         ({"cost": 0.5, "cost_details": {"upstream_inference_cost": None}}, 0.5),
