@@ -82,7 +82,14 @@ _ENDINGS: dict[tuple[str, ...], Call] = {
     ("videos",): _UNMETERED,
     ("moderations",): _UNMETERED,
     ("rerank",): _UNMETERED,
+    # Other vendors' own: video, Mistral's and Google's, Cohere's.
+    ("video", "generations"): _UNMETERED,
+    ("ocr",): _UNMETERED,
+    ("interactions",): _UNMETERED,
+    ("v2", "chat"): _UNMETERED,
+    ("embed",): _UNMETERED,
     # Bedrock's own paths, and Ollama's.
+    ("async-invoke",): _UNMETERED,
     ("invoke",): _UNMETERED,
     ("invoke-with-response-stream",): _UNMETERED,
     ("converse",): _UNMETERED,
@@ -94,7 +101,11 @@ _ENDINGS: dict[tuple[str, ...], Call] = {
 _METHODS = {
     "counttokens": Call(Kind.COUNT),
     **dict.fromkeys(
-        ("generatecontent", "streamgeneratecontent", "embedcontent", "batchembedcontents", "predict", "rawpredict", "streamrawpredict"),
+        (
+            *("generatecontent", "streamgeneratecontent", "batchgeneratecontent"),
+            *("embedcontent", "batchembedcontents", "asyncbatchembedcontent"),
+            *("predict", "predictlongrunning", "rawpredict", "streamrawpredict"),
+        ),
         _UNMETERED,
     ),
 }

@@ -31,6 +31,15 @@ CALLS = {
     "/v1/projects/p/locations/l/publishers/anthropic/models/claude-opus-4-8:streamRawPredict": UNMETERED,
     "/model/us.anthropic.claude-opus-4-8-v1:0/invoke": UNMETERED,
     "/model/us.anthropic.claude-opus-4-8-v1:0/converse-stream": UNMETERED,
+    "/async-invoke": UNMETERED,
+    "/v1beta/models/veo-3:predictLongRunning": UNMETERED,
+    "/v1beta/models/gemini-3-pro:batchGenerateContent": UNMETERED,
+    "/v1beta/interactions": UNMETERED,
+    "/v1/video/generations": UNMETERED,
+    "/v1/ocr": UNMETERED,
+    "/v2/chat": UNMETERED,
+    "/v2/embed": UNMETERED,
+    "/api/embed": UNMETERED,
     "/api/chat": UNMETERED,
 }
 NO_CALLS = (
