@@ -42,7 +42,13 @@ def note(text: str) -> None:
 
 
 def lost_output() -> OSError | None:
-    """Write what stdout still holds.  The error, if that fails; the rest is then dropped, so that the interpreter does not try again."""
+    """Write what stdout and stderr still hold.  The error, if stdout's fails; the rest is then dropped, so that the interpreter does not
+    try again and end with a code of its own.
+    """
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = _nowhere("w")
     try:
         sys.stdout.flush()
     except OSError as error:
