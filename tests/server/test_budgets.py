@@ -349,7 +349,7 @@ async def test_what_another_instance_writes_counts_too(tmp_path):
         await counted(sidecar, lambda told: told["spent_tokens"] == 100)
         with closing(sqlite3.connect(sidecar.places.ledger, isolation_level=None)) as other:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not other.execute("SELECT 1 FROM requests WHERE finished_at IS NOT NULL").fetchone():  # counted before it is on disk
+                while not other.execute("SELECT 1 FROM requests WHERE finished_at IS NOT NULL").fetchone():  # noqa: ASYNC110  counted before it is on disk
                     await asyncio.sleep(0.01)
             columns = [name for _, name, *_ in other.execute("PRAGMA table_info(requests)") if name != "id"]
             listed = ", ".join(columns).replace("output_tokens", "1000", 1)
